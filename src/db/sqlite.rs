@@ -1,0 +1,336 @@
+//! SQLite: reads run inline, on a connection of each worker thread; writes go to one thread that commits in groups.
+
+use std::{
+    fs,
+    panic::AssertUnwindSafe,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, ToSql,
+    ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
+    params_from_iter,
+    types::{FromSql, ToSqlOutput, Value as Stored, ValueRef},
+};
+use sea_orm::{
+    ColumnType, Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement, Value,
+};
+use thread_local::ThreadLocal;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use super::{
+    DbError, Rows,
+    migrate::{self, Migrations, Step},
+    row,
+    url::SqliteFile,
+};
+
+/// How many writes one commit, and so one fsync, may carry.
+const GROUP: usize = 256;
+/// How many writes may wait for the writer; further ones wait for a place.
+const QUEUE: usize = 1024;
+/// How long a connection waits for another process that holds the file.
+const BUSY: Duration = Duration::from_secs(2);
+/// How long a write waits for a place in the queue.
+const WAIT: Duration = Duration::from_secs(2);
+/// Pages in the write-ahead log that make SQLite copy them to the main file: short stalls, often.
+const CHECKPOINT_PAGES: u32 = 200;
+
+/// An open database file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    path: PathBuf,
+    writer: mpsc::Sender<Write>,
+    readers: ThreadLocal<Connection>,
+}
+
+/// A write: runs inside the group's transaction (or is told why there is none), and is then told how that ended.
+type Write = Box<dyn FnOnce(Result<&Connection, &DbError>) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(&Result<(), DbError>)>;
+
+impl Sqlite {
+    pub(super) fn open(file: &SqliteFile) -> Result<Self, DbError> {
+        let cannot = |error: std::io::Error| DbError::Unavailable(format!("{}: {error}", file.path.display()));
+        if let (true, Some(folder)) = (file.create, file.path.parent()) {
+            fs::create_dir_all(folder).map_err(cannot)?;
+        }
+        let create = if file.create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
+        let connection = connect(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
+        let (writer, queue) = mpsc::channel(QUEUE);
+        thread::Builder::new().name("sqlite-writer".into()).spawn(move || write(&connection, queue)).map_err(cannot)?;
+        Ok(Self { path: file.path.clone(), writer, readers: ThreadLocal::new() })
+    }
+
+    /// Runs a query here and now: a point query takes microseconds, less than handing it to another thread.
+    pub(super) fn read<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
+        query::<E>(self.reader()?, statement)
+    }
+
+    pub(super) fn ping(&self) -> Result<(), DbError> {
+        self.reader()?.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(())).map_err(failed)
+    }
+
+    fn reader(&self) -> Result<&Connection, DbError> {
+        self.readers.get_or_try(|| connect(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY))
+    }
+
+    /// Runs a statement that changes rows and returns them.
+    pub(super) async fn write<E: Rows>(&self, statement: Statement) -> Result<Vec<E::Model>, DbError> {
+        self.transact(move |connection| query::<E>(connection, &statement)).await
+    }
+
+    /// Runs a statement that changes rows; answers how many.
+    pub(super) async fn execute(&self, statement: Statement) -> Result<u64, DbError> {
+        self.transact(move |connection| execute(connection, &statement)).await
+    }
+
+    /// Runs statements of which either all happen or none.
+    pub(super) async fn execute_together(&self, statements: Vec<Statement>) -> Result<(), DbError> {
+        self.transact(move |connection| {
+            // The group's transaction goes on if this fails, so this needs a bracket of its own.
+            connection.execute_batch("SAVEPOINT together").map_err(failed)?;
+            match statements.iter().try_for_each(|statement| execute(connection, statement).map(drop)) {
+                Ok(()) => connection.execute_batch("RELEASE together").map_err(failed),
+                Err(error) => {
+                    if !connection.is_autocommit() {
+                        connection.execute_batch("ROLLBACK TO together; RELEASE together").map_err(failed)?;
+                    }
+                    Err(error)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Has the writer run `work` and answers once its group is committed, and so on disk.
+    ///
+    /// A caller that goes away changes nothing: what was handed over runs to its end.
+    async fn transact<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (answer, answered) = oneshot::channel();
+        let write: Write = Box::new(move |connection| {
+            let result = connection.map_err(DbError::clone).and_then(work);
+            Box::new(move |committed| drop(answer.send(committed.clone().and(result))))
+        });
+        let unavailable = |what: &str| DbError::Unavailable(format!("the writer {what}"));
+        let place = tokio::time::timeout(WAIT, self.writer.reserve()).await.map_err(|_| unavailable("is busy"))?;
+        place.map_err(|_| unavailable("has ended"))?.send(write);
+        answered.await.map_err(|_| unavailable("failed"))?
+    }
+
+    /// Runs migrations on a connection of their own, inside one transaction that holds the only write lock.
+    pub(super) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
+        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(Duration::from_mins(1)).map_err(failed)?;
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+        let session = Session(Arc::new(Mutex::new(connection)));
+        let seaorm = Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(session.clone())))
+            .await
+            .map_err(|error| DbError::Internal(error.to_string()))?;
+        let outcome = migrate::take(step, &seaorm).await;
+        let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
+        session.lock().execute_batch(end).map_err(failed)?;
+        outcome
+    }
+
+    /// Copies the write-ahead log into the main file, as far as no other process reads from it.
+    pub(super) fn checkpoint(&self) -> Result<(), DbError> {
+        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).map_err(failed)
+    }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|error| DbError::Unavailable(format!("{}: {error}", path.display())))?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The writer: takes what waits, runs it inside one transaction, and answers only after the commit.
+fn write(connection: &Connection, mut queue: mpsc::Receiver<Write>) {
+    while let Some(first) = queue.blocking_recv() {
+        let group = AssertUnwindSafe(|| commit_group(connection, first, &mut queue));
+        // Only a defect panics; its group is answered by the drop of its channels, and the next one starts afresh.
+        if std::panic::catch_unwind(group).is_err() && !connection.is_autocommit() {
+            drop(connection.execute_batch("ROLLBACK"));
+        }
+    }
+}
+
+fn commit_group(connection: &Connection, first: Write, queue: &mut mpsc::Receiver<Write>) {
+    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
+        first(Err(&error))(&Ok(()));
+        return;
+    }
+    let mut answers = vec![first(Ok(connection))];
+    // After a full disk or an I/O error SQLite has rolled back everything: nothing may run outside the transaction.
+    while answers.len() < GROUP && !connection.is_autocommit() {
+        let Ok(next) = queue.try_recv() else { break };
+        answers.push(next(Ok(connection)));
+    }
+    let committed = if connection.is_autocommit() {
+        Err(DbError::Unavailable("SQLite rolled the transaction back".into()))
+    } else {
+        run(connection, "COMMIT")
+    };
+    if committed.is_err() && !connection.is_autocommit() {
+        drop(connection.execute_batch("ROLLBACK"));
+    }
+    for answer in answers {
+        answer(&committed);
+    }
+}
+
+fn run(connection: &Connection, sql: &str) -> Result<(), DbError> {
+    connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map(drop).map_err(failed)
+}
+
+fn execute(connection: &Connection, statement: &Statement) -> Result<u64, DbError> {
+    tracing::debug!(sql = statement.sql, "execute");
+    let mut prepared = connection.prepare_cached(&statement.sql).map_err(failed)?;
+    let changed = prepared.execute(params_from_iter(parameters(statement))).map_err(failed)?;
+    Ok(u64::try_from(changed).unwrap_or(u64::MAX))
+}
+
+fn query<E: Rows>(connection: &Connection, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
+    tracing::debug!(sql = statement.sql, "query");
+    let columns = row::columns::<E>();
+    let mut prepared = connection.prepare_cached(&statement.sql).map_err(failed)?;
+    let mut rows = prepared.query(params_from_iter(parameters(statement))).map_err(failed)?;
+    let mut models = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        let value = |index, kind: &ColumnType| value(row.get_ref(index).map_err(failed)?, kind);
+        models.push(row::decode::<E>(&columns, value)?);
+    }
+    Ok(models)
+}
+
+fn parameters(statement: &Statement) -> impl Iterator<Item = Parameter<'_>> {
+    statement.values.iter().flat_map(|values| &values.0).map(Parameter)
+}
+
+/// A value of SeaORM as SQLite stores it: a UUID as its 16 bytes, a time as microseconds since 1970.
+struct Parameter<'a>(&'a Value);
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let owned = |value: Option<Stored>| Ok(ToSqlOutput::Owned(value.unwrap_or(Stored::Null)));
+        match self.0 {
+            Value::Bool(value) => value.to_sql(),
+            Value::Int(value) => value.to_sql(),
+            Value::BigInt(value) => value.to_sql(),
+            Value::BigUnsigned(value) => value.map(i64::try_from).transpose().map_or_else(
+                |error| Err(rusqlite::Error::ToSqlConversionFailure(error.into())),
+                |value| owned(value.map(Stored::Integer)),
+            ),
+            Value::String(value) => Ok(value.as_deref().map_or(ToSqlOutput::Owned(Stored::Null), ToSqlOutput::from)),
+            Value::Uuid(value) => owned(value.map(|id| Stored::Blob(id.into_bytes().into()))),
+            Value::ChronoDateTimeUtc(value) => owned(value.map(|time| Stored::Integer(time.timestamp_micros()))),
+            other => {
+                Err(rusqlite::Error::ToSqlConversionFailure(format!("no SQLite type is set for {other:?}").into()))
+            }
+        }
+    }
+}
+
+/// A stored value as the entity's column type reads it: SQLite itself knows neither UUID, time nor boolean.
+fn value(stored: ValueRef<'_>, kind: &ColumnType) -> Result<Value, DbError> {
+    fn read<T: FromSql>(stored: ValueRef<'_>) -> Result<Option<T>, DbError> {
+        Option::column_result(stored).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))
+    }
+    Ok(match kind {
+        ColumnType::Boolean => Value::Bool(read(stored)?),
+        ColumnType::Integer => Value::Int(read(stored)?),
+        ColumnType::BigInteger => Value::BigInt(read(stored)?),
+        ColumnType::String(_) | ColumnType::Text => Value::String(read(stored)?),
+        ColumnType::Uuid => Value::Uuid(read::<[u8; 16]>(stored)?.map(Uuid::from_bytes)),
+        ColumnType::TimestampWithTimeZone => Value::ChronoDateTimeUtc(read(stored)?.map(time).transpose()?),
+        other => return Err(DbError::Internal(format!("no SQLite type is set for {other:?}"))),
+    })
+}
+
+fn time(micros: i64) -> Result<DateTime<Utc>, DbError> {
+    DateTime::from_timestamp_micros(micros).ok_or_else(|| DbError::Internal("a time is out of range".into()))
+}
+
+fn failed(error: rusqlite::Error) -> DbError {
+    let text = error.to_string();
+    let rusqlite::Error::SqliteFailure(cause, _) = error else { return DbError::Internal(text) };
+    match (cause.code, cause.extended_code) {
+        (_, SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => DbError::Unique(text),
+        (_, SQLITE_CONSTRAINT_FOREIGNKEY) => DbError::ForeignKey(text),
+        (
+            ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::DiskFull
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::ReadOnly
+            | ErrorCode::SystemIoFailure,
+            _,
+        ) => DbError::Unavailable(text),
+        _ => DbError::Internal(text),
+    }
+}
+
+/// The one connection over which SeaORM's migrator runs.
+#[derive(Debug, Clone)]
+struct Session(Arc<Mutex<Connection>>);
+
+impl Session {
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl ProxyDatabaseTrait for Session {
+    async fn query(&self, statement: Statement) -> Result<Vec<ProxyRow>, DbErr> {
+        let connection = self.lock();
+        let mut prepared = connection.prepare(&statement.sql).map_err(session_failed)?;
+        let names: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
+        let row = |row: &rusqlite::Row<'_>| {
+            let value = |(index, name): (usize, &String)| {
+                let value = match row.get_ref(index)? {
+                    ValueRef::Integer(value) => Value::BigInt(Some(value)),
+                    value => Value::String(Option::column_result(value)?),
+                };
+                Ok((name.clone(), value))
+            };
+            names.iter().enumerate().map(value).collect::<rusqlite::Result<_>>().map(ProxyRow::new)
+        };
+        let rows = prepared.query_map(params_from_iter(parameters(&statement)), row).map_err(session_failed)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(session_failed)
+    }
+
+    async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
+        let connection = self.lock();
+        let changed = match statement.values {
+            // A migration's script: several statements at once.
+            None => connection.execute_batch(&statement.sql).map(|()| 0),
+            Some(_) => connection.execute(&statement.sql, params_from_iter(parameters(&statement))),
+        };
+        Ok(ProxyExecResult::new(0, changed.map_err(session_failed)? as u64))
+    }
+}
+
+fn session_failed(error: rusqlite::Error) -> DbErr {
+    match failed(error) {
+        DbError::Unavailable(text) => DbErr::Conn(RuntimeErr::Internal(text)),
+        error => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
+    }
+}

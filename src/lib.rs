@@ -1,0 +1,3 @@
+//! A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
+
+pub mod db;
