@@ -1,3 +1,17 @@
-//! A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
+//! A multi-user task API: OpenAPI first, on SQLite or PostgreSQL. ARCHITECTURE.md is the map.
 
+pub mod app;
+pub mod auth;
+pub mod config;
+pub mod contract;
+pub mod cors;
 pub mod db;
+pub mod docs;
+pub mod health;
+pub mod openapi;
+pub mod payload;
+pub mod problem;
+pub mod server;
+pub mod tasks;
+pub mod telemetry;
+pub mod timestamp;

@@ -1,3 +1,224 @@
 //! The command line.
 
-fn main() {}
+use std::{fmt::Display, net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use todo_api::{
+    app::{self, State},
+    auth::{self, Key, Verifier},
+    config::{Auth, AuthOptions, DatabaseOptions, Serve, ServeOptions},
+    db::{DatabaseUrl, Db},
+    health::Stopping,
+    openapi, server, telemetry,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// Files beside the connections: the database, the listener, standard streams.
+const OTHER_FILES: u64 = 256;
+const DEV_USER: &str = "demo";
+const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
+
+/// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
+///
+/// Options can also be set as environment variables, or in a file `.env` in the working directory or above.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve with nothing set up: SQLite in data/todo.db, a secret in data/dev-secret, a token to try things with
+    Dev {
+        #[command(flatten)]
+        auth: AuthOptions,
+        #[command(flatten)]
+        serve: ServeOptions,
+    },
+    /// Serve as the environment says
+    Serve {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        #[command(flatten)]
+        auth: AuthOptions,
+        #[command(flatten)]
+        serve: ServeOptions,
+    },
+    /// Change the schema of the database, or tell how it stands; `serve` applies what is pending by itself
+    Migrate {
+        #[command(flatten)]
+        database: DatabaseOptions,
+        /// up applies what is pending, down rolls back the newest migration with its data, status only tells
+        #[arg(default_value = "up")]
+        step: Step,
+    },
+    /// Print the OpenAPI document
+    Openapi {
+        /// Its syntax
+        #[arg(long, default_value = "yaml")]
+        format: Syntax,
+        /// The version of the OpenAPI specification
+        #[arg(long, default_value = "3.1")]
+        version: openapi::Version,
+    },
+    /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
+    Token {
+        #[command(flatten)]
+        auth: AuthOptions,
+        /// The user
+        #[arg(long)]
+        sub: String,
+        /// How long it is valid
+        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+        ttl: Duration,
+    },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Step {
+    Up,
+    Down,
+    Status,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Syntax {
+    Yaml,
+    Json,
+}
+
+/// Why the program ends: the line to print, and the status to exit with.
+#[derive(Debug)]
+struct Failure(String, u8);
+
+/// What the operator set is wrong.
+fn misuse(error: impl Display) -> Failure {
+    Failure(error.to_string(), 2)
+}
+
+/// Something that the program needs does not work.
+fn failure(error: impl Display) -> Failure {
+    Failure(error.to_string(), 1)
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(line, status)) => {
+            eprintln!("todo-api: {line}");
+            ExitCode::from(status)
+        }
+    }
+}
+
+fn run() -> Result<(), Failure> {
+    if let Err(error) = dotenvy::dotenv()
+        && !error.not_found()
+    {
+        // The error itself would quote the line, and with it perhaps a secret.
+        return Err(misuse(".env cannot be read; each line is NAME=value, with quotes around a value that has spaces"));
+    }
+    match Cli::parse().command {
+        Command::Openapi { format, version } => {
+            let document = match format {
+                Syntax::Yaml => openapi::yaml(version),
+                Syntax::Json => openapi::json(version),
+            };
+            print!("{document}");
+            Ok(())
+        }
+        Command::Token { auth, sub, ttl } => {
+            println!("{}", token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?);
+            Ok(())
+        }
+        Command::Migrate { database, step } => {
+            let url = database.url().map_err(misuse)?;
+            block_on(migrate(url, step))
+        }
+        Command::Serve { database, auth, serve } => {
+            let (url, auth) = (database.url().map_err(misuse)?, auth.check().map_err(misuse)?);
+            block_on(listen_and_serve(url, auth, serve.check().map_err(misuse)?, false))
+        }
+        Command::Dev { auth, serve } => {
+            let (url, auth) = (DatabaseUrl::embedded(), auth.check_for_development().map_err(misuse)?);
+            block_on(listen_and_serve(url, auth, serve.check_for_development().map_err(misuse)?, true))
+        }
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failure)?;
+    runtime.block_on(work)
+}
+
+fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure> {
+    auth::sign(&auth.secret, user, lifetime, auth.issuer.as_deref(), auth.audience.as_deref()).map_err(failure)
+}
+
+async fn migrate(url: DatabaseUrl, step: Step) -> Result<(), Failure> {
+    let db = Db::open(&url).map_err(failure)?;
+    let migrations = match step {
+        Step::Up => db.migrate_up().await,
+        Step::Down => db.migrate_down().await,
+        Step::Status => db.migrations().await,
+    };
+    for migration in migrations.map_err(failure)?.0 {
+        println!("{:<8} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+    }
+    db.close().await.map_err(failure)
+}
+
+async fn listen_and_serve(url: DatabaseUrl, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
+    telemetry::start(serve.log_format, serve.log_filter);
+    let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
+        tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
+    }
+    let db = Db::open(&url).map_err(failure)?;
+    db.migrate_up().await.map_err(failure)?;
+
+    let stopping = Stopping::default();
+    let app = app::build(State {
+        db: db.clone(),
+        verifier: Verifier::new(Key::from(&auth.secret), auth.issuer.clone(), auth.audience.clone()),
+        cors: serve.cors,
+        stopping: stopping.clone(),
+        limits: serve.body_limits,
+    })
+    .map_err(failure)?;
+    let address = SocketAddr::from((serve.host, serve.port));
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(failure)?;
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate()).map_err(failure)?, signal(SignalKind::interrupt()).map_err(failure)?);
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopping.begin();
+    };
+    tracing::info!(%address, "listening");
+    if dev {
+        greet(address, &token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)?);
+    }
+    server::serve(listener, app, serve.limits, stop).await;
+    db.close().await.map_err(failure)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// What to do next.
+fn greet(address: SocketAddr, token: &str) {
+    println!(
+        "\n  Swagger UI   http://{address}/docs\n  Authorize with this token of the user {DEV_USER}, good for 24 hours:\n\n{token}\n\n  \
+         Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n"
+    );
+}

@@ -1,0 +1,227 @@
+//! Routes, and what happens to every request on its way in and out.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, PathPattern, Request, Response, Route, get,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    web::Redirect,
+};
+use poem_openapi::OpenApiService;
+use uuid::Uuid;
+
+use crate::{
+    auth::{User, Verifier},
+    contract::{Contract, InvalidDocument},
+    cors::{self, Cors},
+    db::Db,
+    docs, health,
+    health::Stopping,
+    openapi::{self, Version},
+    problem::Problem,
+    tasks::TasksApi,
+};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
+const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+/// Characters of a caller's request id that we keep.
+const REQUEST_ID_MAX: usize = 128;
+
+/// What the server runs on.
+#[derive(Debug)]
+pub struct State {
+    /// Where the tasks are.
+    pub db: Db,
+    /// Verifies tokens.
+    pub verifier: Verifier,
+    /// The origins whose pages may read answers.
+    pub cors: Cors,
+    /// Whether the server is about to stop.
+    pub stopping: Stopping,
+    /// Bounds of a request body.
+    pub limits: BodyLimits,
+}
+
+/// Bounds of a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Its size in bytes.
+    pub body_limit: usize,
+    /// The time for all of it to arrive.
+    pub body_timeout: Duration,
+}
+
+/// What is the same for every request.
+#[derive(Debug)]
+struct Shared {
+    verifier: Verifier,
+    limits: BodyLimits,
+    contract: Contract,
+}
+
+/// What extractors need to know, carried by the request.
+#[derive(Debug)]
+pub struct Context {
+    shared: Arc<Shared>,
+    user: OnceLock<User>,
+}
+
+impl Context {
+    /// The context of a request.
+    ///
+    /// # Errors
+    ///
+    /// A request that did not come through [`App`].
+    pub fn of(request: &Request) -> Result<&Self, Problem> {
+        let context = request.data::<Arc<Self>>().map(AsRef::as_ref);
+        context.ok_or_else(|| Problem::internal(&"the request has no context"))
+    }
+
+    /// Verifies tokens.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.shared.verifier
+    }
+
+    /// The document, compiled.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.shared.contract
+    }
+
+    /// Bounds of the body.
+    #[must_use]
+    pub fn limits(&self) -> BodyLimits {
+        self.shared.limits
+    }
+
+    /// Notes who sent the request, for the log.
+    pub fn signed_in(&self, user: User) -> User {
+        self.user.get_or_init(|| user).clone()
+    }
+}
+
+/// The whole application: every request that it is called with gets a [`Response`], never an error.
+#[derive(Debug)]
+pub struct App<E> {
+    routes: E,
+    cors: Cors,
+    shared: Arc<Shared>,
+}
+
+/// The application on this state.
+///
+/// # Errors
+///
+/// [`InvalidDocument`], which is a defect of the program.
+pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
+    let State { db, verifier, cors, stopping, limits } = state;
+    let routes = Route::new()
+        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("/docs"))))
+        .at("/docs", get(docs::page))
+        .at("/openapi.json", get(docs::json))
+        .at("/openapi-3.0.json", get(docs::json_3_0))
+        .at("/openapi.yaml", get(docs::yaml))
+        .at("/health", get(health::live))
+        .at("/ready", get(health::ready.data(db.clone()).data(stopping)))
+        .nest_no_strip("/api", OpenApiService::new(TasksApi { db }, "", "").into_endpoint());
+    let contract = Contract::compile(openapi::document(Version::V3_1))?;
+    Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let started = Instant::now();
+        let id = request_id(&request);
+        let context = Arc::new(Context { shared: self.shared.clone(), user: OnceLock::new() });
+        let method = request.method().clone();
+        let origin = self.cors.allowed(request.headers());
+        let preflight = origin.is_some() && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        request.set_data(context.clone());
+        if method == Method::HEAD {
+            // The same answer; the connection leaves its body out (RFC 9110, section 9.3.2).
+            request.set_method(Method::GET);
+        }
+
+        let outcome = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
+        let pattern = match &outcome {
+            Ok(Ok(response)) => response.data::<PathPattern>(),
+            Ok(Err(error)) => error.data::<PathPattern>(),
+            Err(_) => None,
+        };
+        let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
+        let mut response = match outcome {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => {
+                let problem = Problem::from(error);
+                if problem.status() == StatusCode::METHOD_NOT_ALLOWED {
+                    self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
+                } else {
+                    problem.respond(&id)
+                }
+            }
+            Err(_) => Problem::internal(&"a handler panicked").respond(&id),
+        };
+
+        let headers = response.headers_mut();
+        if preflight && method == Method::OPTIONS {
+            cors::permit(headers);
+        }
+        cors::mark(headers, origin);
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+        headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+        if let Ok(id) = HeaderValue::from_str(&id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
+        tracing::info!(
+            target: "todo_api::request",
+            method = method.as_str(),
+            route = pattern.unwrap_or("-"),
+            status = response.status().as_u16(),
+            duration_ms = started.elapsed().as_secs_f64() * 1e3,
+            request_id = id,
+            user = context.user.get().map(tracing::field::display),
+        );
+        Ok(response)
+    }
+}
+
+impl<E> App<E> {
+    /// The answer to a method that the path does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
+    fn other_method(&self, problem: Problem, pattern: Option<&str>, options: bool, id: &str) -> Response {
+        let mut methods: Vec<&str> = self.shared.contract.methods(pattern.unwrap_or("/")).map(Method::as_str).collect();
+        if methods.is_empty() {
+            methods.push("GET");
+        }
+        if methods.contains(&"GET") {
+            methods.push("HEAD");
+        }
+        methods.push("OPTIONS");
+        methods.sort_unstable();
+        let allow = HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static(""));
+        if options {
+            return StatusCode::NO_CONTENT.with_header(header::ALLOW, allow).into_response();
+        }
+        problem.with_header(header::ALLOW, allow).respond(id)
+    }
+}
+
+/// The caller's own request id, where it is fit for a log and a URI; else a new one.
+fn request_id(request: &Request) -> String {
+    let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
+    let fit = |id: &&str| {
+        (1..=REQUEST_ID_MAX).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    own.filter(fit).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}

@@ -1,0 +1,71 @@
+//! Keys that tokens are verified with.
+
+use std::fmt;
+
+use jsonwebtoken::{Algorithm, DecodingKey};
+
+/// Fewer bytes than the hash has make HS256 weaker than it looks (RFC 7518, section 3.2).
+const SECRET_BYTES: usize = 32;
+
+/// Beginnings of secrets that everybody knows, in lower case: the default of Better Auth, and what examples say.
+const PLACEHOLDERS: [&str; 7] =
+    ["better-auth-secret", "your-", "your_", "change-me", "changeme", "replace-", "secret-secret"];
+
+/// A secret shared with the sign-in. It shows itself nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Why a secret is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidSecret(pub &'static str);
+
+impl Secret {
+    /// # Errors
+    ///
+    /// [`InvalidSecret`] for one that could be guessed.
+    pub fn new(secret: String) -> Result<Self, InvalidSecret> {
+        let lower = secret.to_lowercase();
+        if secret.len() < SECRET_BYTES {
+            return Err(InvalidSecret("is shorter than 32 bytes"));
+        }
+        if PLACEHOLDERS.iter().any(|placeholder| lower.starts_with(placeholder)) {
+            return Err(InvalidSecret("is a placeholder that everybody knows"));
+        }
+        let mut bytes = secret.clone().into_bytes();
+        bytes.sort_unstable();
+        bytes.dedup();
+        if bytes.len() < 8 {
+            return Err(InvalidSecret("repeats a few characters"));
+        }
+        Ok(Self(secret))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+/// A key, bound to the one algorithm that it is for (RFC 8725, section 3.1).
+#[derive(Clone)]
+pub struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) key: DecodingKey,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+impl From<&Secret> for Key {
+    fn from(secret: &Secret) -> Self {
+        Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret.as_bytes()) }
+    }
+}

@@ -1,0 +1,55 @@
+//! From the bearer token of a request to the user who sent it.
+
+mod key;
+mod token;
+
+use std::sync::Arc;
+
+use poem::{Request, http::header};
+use poem_openapi::{SecurityScheme, auth};
+
+pub use self::{
+    key::{InvalidSecret, Key, Secret},
+    token::{TokenError, Verifier, sign},
+};
+use crate::{
+    app::Context,
+    problem::{Code, Problem},
+};
+
+// As the first argument of an operation it is both what documents and what enforces that the operation needs a token.
+/// A JWT of the sign-in, whose `sub` is the user's id.
+#[derive(Debug, SecurityScheme)]
+#[oai(ty = "bearer", bearer_format = "JWT", rename = "bearer", checker = "authenticate")]
+pub struct Bearer(User);
+
+impl Bearer {
+    /// The id of the user.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.0
+    }
+}
+
+/// The id of a user whose token was verified.
+#[derive(Debug, Clone)]
+pub struct User(Arc<str>);
+
+impl std::fmt::Display for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[allow(clippy::unused_async, reason = "poem-openapi awaits it")]
+async fn authenticate(request: &Request, bearer: auth::Bearer) -> poem::Result<User> {
+    if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
+        return Err(Problem::invalid_token(Code::TokenInvalid, "more than one Authorization header").into());
+    }
+    let context = Context::of(request)?;
+    match context.verifier().verify(&bearer.token) {
+        Ok(user) => Ok(context.signed_in(user)),
+        Err(TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, "the token has expired").into()),
+        Err(error) => Err(Problem::invalid_token(Code::TokenInvalid, error.reason()).into()),
+    }
+}

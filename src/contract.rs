@@ -1,0 +1,250 @@
+//! The derived document as the judge of requests: what it declares is what the server takes, and every violation is told
+//! at once.
+
+use std::collections::HashMap;
+
+use jsonschema::{
+    ValidationError, Validator,
+    error::{TypeKind, ValidationErrorKind},
+};
+use poem::{FromRequest, PathPattern, Request, RequestBody, http::Method};
+use poem_openapi::registry::MetaSchemaRef;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::Context,
+    problem::{Problem, Violation},
+    timestamp::Timestamp,
+};
+
+/// The schemas of the document, compiled.
+#[derive(Debug)]
+pub struct Contract {
+    /// By the name of the schema.
+    bodies: HashMap<String, Schema>,
+    /// By the pattern of the path, as poem's router writes it.
+    paths: HashMap<String, Path>,
+}
+
+#[derive(Debug)]
+struct Path {
+    /// As the document writes it.
+    template: String,
+    /// The query parameters of each operation.
+    queries: HashMap<Method, HashMap<String, Schema>>,
+}
+
+#[derive(Debug)]
+struct Schema {
+    validator: Validator,
+    /// The schema itself, for its words.
+    value: Value,
+}
+
+/// As much of an OpenAPI document as is judged by.
+#[derive(Deserialize)]
+struct Document {
+    paths: HashMap<String, HashMap<String, Operation>>,
+    components: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Operation {
+    #[serde(default)]
+    parameters: Vec<Parameter>,
+    request_body: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Parameter {
+    name: String,
+    #[serde(rename = "in")]
+    location: String,
+    schema: Value,
+}
+
+/// The schema of a request body, as a JSON pointer.
+const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
+
+/// A document that cannot be compiled: a defect of the program, found when it starts.
+#[derive(Debug)]
+pub struct InvalidDocument(String);
+
+impl std::fmt::Display for InvalidDocument {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the derived OpenAPI document does not compile: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidDocument {}
+
+impl Contract {
+    /// Compiles an OpenAPI 3.1 document.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDocument`] where a schema in it is not valid.
+    pub fn compile(document: Value) -> Result<Self, InvalidDocument> {
+        let document: Document =
+            serde_json::from_value(document).map_err(|error| InvalidDocument(error.to_string()))?;
+        let mut contract = Self { bodies: HashMap::new(), paths: HashMap::new() };
+        for (template, operations) in document.paths {
+            let mut queries = HashMap::new();
+            for (method, operation) in operations {
+                let method = method.to_uppercase().parse().map_err(|_| InvalidDocument(format!("method {method}")))?;
+                let reference = operation.request_body.as_ref().and_then(|body| body.pointer(BODY_SCHEMA)?.as_str());
+                if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
+                    let schema = document.components.pointer(&format!("/schemas/{name}")).cloned().unwrap_or_default();
+                    contract.bodies.insert(name.to_owned(), Schema::compile(schema, &document.components)?);
+                }
+                let parameters = operation.parameters.into_iter().filter(|parameter| parameter.location == "query");
+                let parameters = parameters
+                    .map(|Parameter { name, schema, .. }| Ok((name, Schema::compile(schema, &document.components)?)));
+                queries.insert(method, parameters.collect::<Result<_, _>>()?);
+            }
+            contract.paths.insert(pattern(&template), Path { template, queries });
+        }
+        Ok(contract)
+    }
+
+    /// The path of a router's pattern, as the document writes it.
+    #[must_use]
+    pub fn template(&self, pattern: &str) -> Option<&str> {
+        self.paths.get(pattern).map(|path| path.template.as_str())
+    }
+
+    /// The methods that the document declares for a router's pattern.
+    pub fn methods(&self, pattern: &str) -> impl Iterator<Item = &Method> {
+        self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
+    }
+
+    /// Every rule of the schema that the body breaks.
+    #[must_use]
+    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Vec<Violation> {
+        let schema = match schema {
+            MetaSchemaRef::Reference(name) => self.bodies.get(name),
+            MetaSchemaRef::Inline(_) => None,
+        };
+        let Some(schema) = schema.filter(|schema| !schema.validator.is_valid(body)) else { return Vec::new() };
+        let violation = |(pointer, detail)| Violation { pointer: Some(pointer), parameter: None, detail };
+        schema.validator.iter_errors(body).flat_map(|error| schema.explain(&error)).map(violation).collect()
+    }
+
+    /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
+    #[must_use]
+    pub fn check_query(&self, pattern: &str, method: &Method, query: &str) -> Vec<Violation> {
+        let Some(declared) = self.paths.get(pattern).and_then(|path| path.queries.get(method)) else {
+            return Vec::new();
+        };
+        let mut seen = Vec::new();
+        let mut violations = Vec::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let details = match declared.get(name.as_ref()) {
+                None if declared.is_empty() => vec!["is unknown: the operation takes no query parameter".to_owned()],
+                None => vec![format!("is unknown: the parameters are {}", listed(declared.keys()))],
+                Some(_) if seen.contains(&name) => vec!["comes more than once".to_owned()],
+                Some(schema) => schema.check_text(&value),
+            };
+            let violation = |detail| Violation { pointer: None, parameter: Some(name.clone().into_owned()), detail };
+            violations.extend(details.into_iter().map(violation));
+            seen.push(name);
+        }
+        violations
+    }
+}
+
+impl Schema {
+    fn compile(schema: Value, components: &Value) -> Result<Self, InvalidDocument> {
+        let validator = jsonschema::draft202012::options()
+            .should_validate_formats(true)
+            .with_format("date-time", |text: &str| Timestamp::parse(text).is_some())
+            .build(&json!({ "allOf": [schema], "components": components }))
+            .map_err(|error| InvalidDocument(error.to_string()))?;
+        Ok(Self { validator, value: schema })
+    }
+
+    /// The rules that the text of a parameter breaks.
+    fn check_text(&self, text: &str) -> Vec<String> {
+        let number = self.value.get("type").filter(|kind| *kind == "integer").and_then(|_| text.parse::<i64>().ok());
+        let value = number.map_or_else(|| Value::from(text), Value::from);
+        self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).map(|(_, detail)| detail).collect()
+    }
+
+    /// The JSON pointer and the rule, in words, of what an error reports.
+    fn explain(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
+        let at = error.instance_path().to_string();
+        let below = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
+        let detail = match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                return vec![(below(property.as_str().unwrap_or_default()), "is required".to_owned())];
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected } => {
+                let known =
+                    listed(self.value.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys));
+                let violation = |name: &String| (below(name), format!("is unknown: the fields are {known}"));
+                return unexpected.iter().map(violation).collect();
+            }
+            ValidationErrorKind::Type { kind: TypeKind::Single(kind) } => format!("must be of type {kind}"),
+            ValidationErrorKind::Type { kind: TypeKind::Multiple(kinds) } => {
+                format!(
+                    "must be of type {}",
+                    kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
+                )
+            }
+            ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
+            ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+            ValidationErrorKind::Enum { options } => {
+                let options = options.as_array().into_iter().flatten().filter_map(Value::as_str);
+                format!("must be one of {}", listed(options))
+            }
+            ValidationErrorKind::Format { format } if format == "date-time" => {
+                "must be a date and time with an offset (RFC 3339), such as 2026-12-31T17:00:00Z".to_owned()
+            }
+            // A pattern is no help to a reader; the end of the description beside it says the same in words.
+            ValidationErrorKind::Pattern { pattern } => {
+                let description = self.value.pointer(&format!("/properties{at}/description")).and_then(Value::as_str);
+                let rule = description.and_then(|description| description.split_once("; "));
+                rule.map_or_else(|| format!("must match {pattern}"), |(_, rule)| rule.to_owned())
+            }
+            _ => error.to_string(),
+        };
+        vec![(at, detail)]
+    }
+}
+
+/// Query parameters that the document declares, and none else. As an argument of an operation it stands behind the
+/// bearer, since arguments are extracted in order.
+#[derive(Debug)]
+pub struct DeclaredQuery;
+
+impl<'a> FromRequest<'a> for DeclaredQuery {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
+            return Ok(Self);
+        };
+        let violations = Context::of(request)?.contract().check_query(pattern, request.method(), query);
+        if violations.is_empty() { Ok(Self) } else { Err(Problem::validation(violations).into()) }
+    }
+}
+
+/// `/api/tasks/{id}` as poem-openapi names it to the router: `/api/tasks/:param0`.
+fn pattern(template: &str) -> String {
+    let mut parameters = 0;
+    let segment = |segment: &str| {
+        if !segment.starts_with('{') {
+            return segment.to_owned();
+        }
+        parameters += 1;
+        format!(":param{}", parameters - 1)
+    };
+    template.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
+fn listed<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
+    let mut names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
+    names.sort_unstable();
+    names.join(", ")
+}

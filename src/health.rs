@@ -1,0 +1,47 @@
+//! What orchestrators and load balancers ask: does the process live, and may it have traffic?
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use poem::{IntoResponse, Response, handler, web::Data};
+use serde::Serialize;
+
+use crate::{
+    db::Db,
+    payload::Json,
+    problem::{Code, Problem},
+};
+
+/// Whether the server is about to stop; clones share the answer.
+#[derive(Debug, Clone, Default)]
+pub struct Stopping(Arc<AtomicBool>);
+
+impl Stopping {
+    /// Turns traffic away from now on.
+    pub fn begin(&self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+/// `GET /health`: the process lives.
+#[handler]
+pub fn live() -> Response {
+    Json(Health { status: "ok" }).into_response()
+}
+
+/// `GET /ready`: the database answers, and the server is not about to stop.
+#[handler]
+pub async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
+    if stopping.0.0.load(Relaxed) {
+        return Err(Problem::new(Code::Unavailable, "the server is about to stop").into());
+    }
+    db.ping().await.map_err(Problem::from)?;
+    Ok(Json(Health { status: "ready" }).into_response())
+}

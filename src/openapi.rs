@@ -1,0 +1,248 @@
+//! The OpenAPI document, as a pure function of the annotated types: it needs no database and no configuration.
+
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode},
+};
+use poem_openapi::{
+    LicenseObject, OpenApi, OpenApiService, ServerObject,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{problem, tasks::TasksApi};
+
+/// Version of the OpenAPI specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Version {
+    /// OpenAPI 3.1, with JSON Schema 2020-12.
+    #[value(name = "3.1")]
+    V3_1,
+    /// OpenAPI 3.0, for tools that stop there.
+    #[value(name = "3.0")]
+    V3_0,
+}
+
+const DESCRIPTION: &str = "\
+A multi-user task API: each user sees and changes only their own tasks.
+
+Send the JWT of the sign-in as `Authorization: Bearer <token>`; its `sub` is the user. Every error is a problem document \
+(RFC 9457) whose `code` tells programs what went wrong. Fields and query parameters that are not declared here are \
+refused, not ignored. Every answer has an `X-Request-Id`: quote it when something looks wrong.";
+
+/// Headers of every answer, with their description and an example.
+const COMMON_HEADERS: [(&str, &str, &str); 3] = [
+    (
+        "Cache-Control",
+        "Who may keep the answer: nobody but the caller, and not without asking again.",
+        "private, no-store",
+    ),
+    ("X-Content-Type-Options", "Tells browsers to trust the declared media type.", "nosniff"),
+    ("X-Request-Id", "The id of the request: the caller's own, or a new one.", "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88"),
+];
+
+/// How to write headers that poem-openapi puts in upper case.
+const HEADER_NAMES: [&str; 1] = ["Location"];
+
+/// The document.
+#[must_use]
+pub fn document(version: Version) -> Value {
+    // poem-openapi writes its own document as JSON, so this cannot fail.
+    let mut document = serde_json::from_str(&service().spec()).unwrap_or_default();
+    complete(&mut document);
+    tidy(&mut document);
+    if version == Version::V3_1 {
+        modernize(&mut document);
+        let license = json!({ "identifier": LICENSE, "url": null });
+        merge(&mut document, json!({ "openapi": "3.1.0", "info": { "license": license } }));
+    }
+    document
+}
+
+/// The document as JSON.
+#[must_use]
+pub fn json(version: Version) -> String {
+    serde_json::to_string_pretty(&document(version)).unwrap_or_default() + "\n"
+}
+
+/// The document as YAML.
+#[must_use]
+pub fn yaml(version: Version) -> String {
+    serde_yaml::to_string(&document(version)).unwrap_or_default()
+}
+
+/// The page of Swagger UI as poem-openapi ships it, and the document that it holds.
+#[must_use]
+pub fn swagger_ui() -> (String, String) {
+    let service = service();
+    (service.swagger_ui_html(), service.spec())
+}
+
+const LICENSE: &str = "MIT OR Apache-2.0";
+
+fn service() -> OpenApiService<Described, ()> {
+    OpenApiService::new(Described, "todo-api", env!("CARGO_PKG_VERSION"))
+        .description(DESCRIPTION)
+        .license(LicenseObject::new(LICENSE).url("https://spdx.org/licenses/"))
+        .server(ServerObject::new("/").description("The server of this document"))
+}
+
+/// [`TasksApi`] without what it runs on.
+struct Described;
+
+impl OpenApi for Described {
+    fn meta() -> Vec<MetaApi> {
+        TasksApi::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        TasksApi::register(registry);
+    }
+
+    fn add_routes(
+        self,
+        _: &mut std::collections::HashMap<String, std::collections::HashMap<Method, BoxEndpoint<'static>>>,
+    ) {
+    }
+}
+
+/// Adds what the server does and poem-openapi has no word for.
+fn complete(document: &mut Value) {
+    let mut schemas = Map::new();
+    let mut responses = Map::new();
+    for operation in operations(document) {
+        if let Some(body) = schema_name(operation, "/requestBody/content/application~1json/schema/$ref") {
+            schemas.insert(body, json!({ "additionalProperties": false }));
+        }
+        for (status, response) in operation.get_mut("responses").into_iter().flat_map(members) {
+            describe_headers(response);
+            let Some(problem) = response.pointer_mut(&format!("/content/{}", escape(problem::MEDIA_TYPE))) else {
+                continue;
+            };
+            merge(problem, json!({ "example": problem::example(status) }));
+            // Errors are the same in every operation: each stands once, and operations refer to it.
+            let name = reason(status);
+            let reference = json!({ "$ref": format!("#/components/responses/{name}") });
+            responses.insert(name, std::mem::replace(response, reference));
+        }
+    }
+    // A null is still a field: a task leaves none out.
+    let fields = document.pointer("/components/schemas/TaskResponse/properties").and_then(Value::as_object);
+    let fields: Vec<_> = fields.into_iter().flat_map(Map::keys).collect();
+    schemas.insert("TaskResponse".to_owned(), json!({ "required": fields }));
+    let headers: Map<_, _> = COMMON_HEADERS
+        .iter()
+        .map(|&(name, description, example)| {
+            let schema = json!({ "type": "string" });
+            let header = json!({ "description": description, "required": true, "schema": schema, "example": example });
+            (name.to_owned(), header)
+        })
+        .collect();
+    let components = json!({ "schemas": schemas, "responses": responses, "headers": headers });
+    merge(document, json!({ "components": components }));
+}
+
+/// Names the headers of a response as RFCs write them, and adds those of every answer.
+fn describe_headers(response: &mut Value) {
+    let own = response.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+    let own = own.into_iter().map(|(name, header)| {
+        let known = HEADER_NAMES.iter().find(|known| known.eq_ignore_ascii_case(&name));
+        (known.map_or(name, |known| (*known).to_owned()), header)
+    });
+    let common = COMMON_HEADERS
+        .iter()
+        .map(|(name, ..)| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
+    let headers: Map<_, _> = own.chain(common).collect();
+    merge(response, json!({ "headers": null }));
+    merge(response, json!({ "headers": headers }));
+}
+
+/// Drops what poem-openapi says twice or for nothing.
+fn tidy(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Object(object) => {
+            object.retain(|key, value| {
+                !matches!((key.as_str(), &value), ("deprecated", Value::Bool(false)) | ("explode", Value::Bool(true)))
+            });
+            // A reference with siblings comes as both `allOf` and siblings.
+            if let Some(Value::Array(schemas)) = object.get_mut("allOf") {
+                schemas.retain(|schema| schema.get("$ref").is_some());
+            }
+            for bound in ["minimum", "maximum"] {
+                if let Some(whole) = object.get(bound).and_then(Value::as_f64).filter(|bound| bound.fract() == 0.0) {
+                    #[allow(clippy::cast_possible_truncation, reason = "it is whole and small")]
+                    object.insert(bound.to_owned(), (whole as i64).into());
+                }
+            }
+            object.values_mut().for_each(tidy);
+        }
+        _ => {}
+    }
+}
+
+/// From the schemas of OpenAPI 3.0 to those of 3.1: `nullable` becomes a type, references take siblings, and a schema
+/// has `examples`.
+fn modernize(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(modernize),
+        Value::Object(object) => {
+            if object.remove("nullable").is_some() {
+                let kind = object.remove("type");
+                object.insert("type".to_owned(), json!([kind, "null"]));
+            }
+            if let Some([reference]) = object.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+                let reference = reference["$ref"].clone();
+                object.remove("allOf");
+                object.insert("$ref".to_owned(), reference);
+            }
+            if object.contains_key("type")
+                && let Some(example) = object.remove("example")
+            {
+                object.insert("examples".to_owned(), json!([example]));
+            }
+            object.values_mut().for_each(modernize);
+        }
+        _ => {}
+    }
+}
+
+/// Applies a JSON merge patch (RFC 7396).
+fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    target.shift_remove(&key);
+                } else {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, patch) => *target = patch,
+    }
+}
+
+fn operations(document: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let paths = document.get_mut("paths").into_iter().flat_map(members);
+    paths.flat_map(|(_, path)| members(path)).map(|(_, operation)| operation)
+}
+
+fn members(value: &mut Value) -> impl Iterator<Item = (&String, &mut Value)> {
+    value.as_object_mut().into_iter().flatten()
+}
+
+fn schema_name(value: &Value, reference: &str) -> Option<String> {
+    value.pointer(reference)?.as_str()?.rsplit('/').next().map(str::to_owned)
+}
+
+/// A key as part of a JSON pointer (RFC 6901, section 3).
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// `404` as `NotFound`.
+fn reason(status: &str) -> String {
+    let status = status.parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+    status.and_then(|status| status.canonical_reason()).unwrap_or_default().replace(' ', "")
+}

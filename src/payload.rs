@@ -1,0 +1,141 @@
+//! JSON bodies: requests are checked against the derived document, answers are written by serde.
+
+use futures_util::{Stream, TryStreamExt};
+use poem::{
+    IntoResponse, Request, RequestBody, Response,
+    http::{HeaderValue, header},
+};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::Payload,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    app::Context,
+    problem::{Code, Problem},
+};
+
+const MEDIA_TYPE: &str = "application/json";
+/// Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer
+/// instead of a reset connection.
+const DISCARD: usize = 8 << 20;
+
+/// A JSON answer.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+impl<T: Type> Payload for Json<T> {
+    const CONTENT_TYPE: &'static str = MEDIA_TYPE;
+
+    fn schema_ref() -> MetaSchemaRef {
+        T::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+impl<T: Serialize + Send> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(body) => Response::builder().content_type(MEDIA_TYPE).body(body),
+            Err(error) => poem::Error::from(Problem::internal(&error)).into_response(),
+        }
+    }
+}
+
+/// A JSON request body that keeps every rule of its schema in the document; `Body<Option<T>>` may be absent.
+#[derive(Debug)]
+pub struct Body<T>(pub T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: T::IS_REQUIRED })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = read(request, body).await?;
+        let value = if bytes.is_empty() && !T::IS_REQUIRED { Value::Null } else { parse::<T>(request, &bytes)? };
+        Ok(Self(serde_json::from_value(value).map_err(|error| Problem::internal(&error))?))
+    }
+}
+
+/// Reads the body, within the limits of size and time.
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
+    let limits = Context::of(request)?.limits();
+    let stream = body.take().map_err(|error| Problem::internal(&error))?.into_bytes_stream();
+    let awaited = request.header(header::EXPECT).is_none();
+    match tokio::time::timeout(limits.body_timeout, collect(stream, limits.body_limit, awaited)).await {
+        Ok(Ok(Some(bytes))) => Ok(bytes),
+        Ok(Ok(None)) => {
+            let detail = format!("send at most {} bytes", limits.body_limit);
+            Err(Problem::new(Code::PayloadTooLarge, detail))
+        }
+        Ok(Err(_)) => {
+            Err(Problem::new(Code::MalformedRequest, "the body ended before its time, or its chunks are broken"))
+        }
+        Err(_) => Err(Problem::new(Code::RequestTimeout, "send the whole body at once")),
+    }
+    .map_err(|problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close")))
+}
+
+/// The whole body, or `None` where it is larger than `limit`.
+async fn collect<B: AsRef<[u8]>, E>(
+    mut stream: impl Stream<Item = Result<B, E>> + Unpin,
+    limit: usize,
+    discard: bool,
+) -> Result<Option<Vec<u8>>, E> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.try_next().await? {
+        if bytes.len() + chunk.as_ref().len() > limit {
+            let mut spare = if discard { DISCARD } else { 0 };
+            while spare > 0
+                && let Some(chunk) = stream.try_next().await?
+            {
+                spare = spare.saturating_sub(chunk.as_ref().len());
+            }
+            return Ok(None);
+        }
+        bytes.extend_from_slice(chunk.as_ref());
+    }
+    Ok(Some(bytes))
+}
+
+/// The body as JSON that keeps every rule of the schema of `T`.
+fn parse<T: Type>(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
+    if !request.content_type().is_some_and(is_json) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the header `Content-Type: application/json`"));
+    }
+    let value = serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))?;
+    let errors = Context::of(request)?.contract().check_body(&T::schema_ref(), &value);
+    if errors.is_empty() { Ok(value) } else { Err(Problem::validation(errors)) }
+}
+
+/// `application/json`, in UTF-8 as all JSON is (RFC 8259, section 8.1).
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(MEDIA_TYPE))
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+            !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}

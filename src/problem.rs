@@ -1,0 +1,373 @@
+//! The one error body of every answer (RFC 9457), and the only place that picks an error's status.
+
+use std::{borrow::Cow, fmt};
+
+use poem::{
+    Response,
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    http::{HeaderName, HeaderValue, StatusCode, header},
+};
+use poem_openapi::{
+    ApiResponse, Enum, Object,
+    error::{AuthorizationError, ParsePathError},
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{Example, ToJSON, Type},
+};
+use serde::Serialize;
+
+use crate::db::DbError;
+
+/// The media type of [`Problem`] (RFC 9457, section 6.1).
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a client may try again while the database is away.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// What went wrong; clients branch on it, so a released code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
+#[oai(rename = "ProblemCode", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The request is not well-formed, for instance a body that is not JSON.
+    MalformedRequest,
+    /// No bearer token was sent.
+    TokenMissing,
+    /// The token's time is over; a new one is needed.
+    TokenExpired,
+    /// The token is malformed, forged, or not meant for this server.
+    TokenInvalid,
+    /// The task belongs to another user.
+    TaskForbidden,
+    /// There is no task with this id.
+    TaskNotFound,
+    /// There is no such path.
+    RouteNotFound,
+    /// The path does not take this method; `Allow` lists those it takes.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// The body is larger than the server takes.
+    PayloadTooLarge,
+    /// The body is not declared as `application/json`.
+    UnsupportedMediaType,
+    /// A body, query parameter or header breaks the rules that `errors` lists.
+    ValidationFailed,
+    /// A mistake of the server; the request id finds its cause in the log.
+    InternalError,
+    /// The database cannot be reached, or the server is about to stop; try again after `Retry-After`.
+    Unavailable,
+}
+
+impl Code {
+    /// The status that answers it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedRequest => StatusCode::BAD_REQUEST,
+            Self::TokenMissing | Self::TokenExpired | Self::TokenInvalid => StatusCode::UNAUTHORIZED,
+            Self::TaskForbidden => StatusCode::FORBIDDEN,
+            Self::TaskNotFound | Self::RouteNotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::ValidationFailed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "The request is malformed",
+            Self::TokenMissing => "A bearer token is required",
+            Self::TokenExpired => "The token has expired",
+            Self::TokenInvalid => "The token is not valid",
+            Self::TaskForbidden => "The task belongs to another user",
+            Self::TaskNotFound => "There is no such task",
+            Self::RouteNotFound => "There is no such path",
+            Self::MethodNotAllowed => "The path does not take this method",
+            Self::RequestTimeout => "The request did not arrive in time",
+            Self::PayloadTooLarge => "The body is too large",
+            Self::UnsupportedMediaType => "The body must be application/json",
+            Self::ValidationFailed => "The request breaks the contract",
+            Self::InternalError => "The server made a mistake",
+            Self::Unavailable => "The service is not available for the moment",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+/// One rule that the request breaks, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Object, Serialize)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Violation {
+    /// JSON pointer (RFC 6901) into the body; absent where a parameter is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Name of the query parameter or header; absent where the body is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// The rule, in words.
+    pub detail: String,
+}
+
+/// A request that failed, and why.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    detail: Cow<'static, str>,
+    errors: Vec<Violation>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with a sentence for the developer who reads it; it must name no secret and no cause inside the server.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let headers = match code.status() {
+            StatusCode::UNAUTHORIZED => vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
+            StatusCode::SERVICE_UNAVAILABLE => vec![(header::RETRY_AFTER, RETRY_AFTER)],
+            _ => Vec::new(),
+        };
+        Self { code, detail: detail.into(), errors: Vec::new(), headers }
+    }
+
+    /// A request that breaks the rules listed.
+    #[must_use]
+    pub fn validation(errors: Vec<Violation>) -> Self {
+        Self { errors, ..Self::new(Code::ValidationFailed, "see `errors` for every rule that the request breaks") }
+    }
+
+    /// A token that was sent and refused, with the challenge of RFC 6750, section 3.
+    #[must_use]
+    pub fn invalid_token(code: Code, reason: &'static str) -> Self {
+        let challenge = format!(r#"Bearer error="invalid_token", error_description="{reason}""#);
+        let challenge = HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
+        Self { headers: vec![(header::WWW_AUTHENTICATE, challenge)], ..Self::new(code, reason) }
+    }
+
+    /// A failure inside the server: the cause goes to the log and nowhere else.
+    #[must_use]
+    pub fn internal(cause: &dyn fmt::Display) -> Self {
+        tracing::error!(%cause, "internal error");
+        Self::new(Code::InternalError, "the request id finds the cause in the server's log")
+    }
+
+    /// Adds a header to the answer.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    /// The answer to the request with this id.
+    #[must_use]
+    pub fn respond(mut self, request_id: &str) -> Response {
+        let headers = std::mem::take(&mut self.headers);
+        let status = self.status();
+        let body = serde_json::to_vec(&self.document(request_id)).unwrap_or_default();
+        let mut response = Response::builder().status(status).content_type(MEDIA_TYPE).body(body);
+        response.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+
+    fn document(self, request_id: &str) -> ProblemDocument {
+        ProblemDocument {
+            r#type: format!("urn:todo-api:problem:{}", self.code),
+            title: self.code.title().to_owned(),
+            status: self.status().as_u16(),
+            detail: self.detail.into_owned(),
+            instance: request_id.to_owned(),
+            code: self.code,
+            errors: self.errors,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.code.status()
+    }
+
+    fn as_response(&self) -> Response {
+        self.clone().respond("")
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(cause) => {
+                tracing::error!(%cause, "the database is not available");
+                Self::new(Code::Unavailable, "the database cannot be reached; nothing was changed")
+            }
+            DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// What poem and poem-openapi answer by themselves, in our form.
+impl From<poem::Error> for Problem {
+    fn from(error: poem::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(problem) => return problem,
+            Err(error) => error,
+        };
+        if error.is::<AuthorizationError>() {
+            Self::new(Code::TokenMissing, "send the header `Authorization: Bearer <token>`")
+        } else if error.is::<ParsePathError>() {
+            Self::new(Code::TaskNotFound, "no task has such an id: ids are lower-case UUIDs with hyphens")
+        } else if error.is::<NotFoundError>() {
+            Self::new(Code::RouteNotFound, "see /docs for the paths there are")
+        } else if error.is::<MethodNotAllowedError>() {
+            Self::new(Code::MethodNotAllowed, "see the header `Allow` for the methods there are")
+        } else {
+            Self::internal(&error)
+        }
+    }
+}
+
+/// The body of every error answer: a problem document (RFC 9457).
+#[derive(Debug, Object, Serialize)]
+#[oai(rename = "Problem", example, skip_serializing_if_is_empty)]
+struct ProblemDocument {
+    /// A URN that names the kind of problem: `urn:todo-api:problem:` and the code.
+    r#type: String,
+    /// The kind of problem in a few words, always the same for a code.
+    title: String,
+    /// The status of the answer.
+    status: u16,
+    /// What is wrong with this request, and how to mend it.
+    detail: String,
+    /// The id of the request, also in the header `X-Request-Id`.
+    instance: String,
+    /// The kind of problem, for programs.
+    code: Code,
+    /// Every rule that the request breaks, with 422 only.
+    #[oai(default)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Violation>,
+}
+
+impl Example for ProblemDocument {
+    fn example() -> Self {
+        let detail = "is required".to_owned();
+        Problem::validation(vec![Violation { pointer: Some("/title".to_owned()), parameter: None, detail }])
+            .document(EXAMPLE_REQUEST_ID)
+    }
+}
+
+const EXAMPLE_REQUEST_ID: &str = "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88";
+
+/// An operation on one task: it may be missing, or another user's.
+pub const ITEM: u8 = 1;
+/// An operation that takes a body.
+pub const BODY: u8 = 2;
+
+/// What an operation answers when it fails: a [`Problem`] with one of the statuses that its `TRAITS` imply, so that
+/// the document of each operation lists exactly the statuses it can answer.
+#[derive(Debug)]
+pub struct Fail<const TRAITS: u8>(Problem);
+
+/// Status, the trait that implies it (0: any operation), description.
+const RESPONSES: [(u16, u8, &str); 10] = [
+    (400, BODY, "The body is not JSON."),
+    (401, 0, "No token, or one that is malformed, expired or otherwise not valid."),
+    (403, ITEM, "The task belongs to another user."),
+    (404, ITEM, "There is no such task, or the id is not a lower-case UUID."),
+    (408, BODY, "The body did not arrive in time."),
+    (413, BODY, "The body is larger than 64 KiB."),
+    (415, BODY, "The body is not declared as `application/json`."),
+    (422, 0, "The body or a parameter breaks the rules that `errors` lists; nothing was changed."),
+    (500, 0, "The server made a mistake; the answer says nothing of its cause."),
+    (503, 0, "The database cannot be reached, or the server is about to stop."),
+];
+
+impl<const TRAITS: u8> From<Problem> for Fail<TRAITS> {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl<const TRAITS: u8> From<DbError> for Fail<TRAITS> {
+    fn from(error: DbError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl<const TRAITS: u8> From<Fail<TRAITS>> for poem::Error {
+    fn from(fail: Fail<TRAITS>) -> Self {
+        fail.0.into()
+    }
+}
+
+impl<const TRAITS: u8> ApiResponse for Fail<TRAITS> {
+    fn meta() -> MetaResponses {
+        let header = |name: &str, description: &str, schema| MetaHeader {
+            name: name.to_owned(),
+            description: Some(description.to_owned()),
+            required: true,
+            deprecated: false,
+            schema,
+        };
+        let declared = RESPONSES.iter().filter(|(_, implied, _)| *implied == 0 || TRAITS & implied != 0);
+        let responses = declared.map(|&(status, _, description)| MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![MetaMediaType { content_type: MEDIA_TYPE, schema: ProblemDocument::schema_ref() }],
+            headers: match status {
+                401 => vec![header(
+                    "WWW-Authenticate",
+                    "The challenge of RFC 6750, with the reason for a refusal.",
+                    String::schema_ref(),
+                )],
+                503 => vec![header("Retry-After", "Seconds after which to try again.", u32::schema_ref())],
+                _ => Vec::new(),
+            },
+        });
+        MetaResponses { responses: responses.collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemDocument::register(registry);
+    }
+}
+
+/// A problem with this status, as the document shows it.
+#[must_use]
+pub fn example(status: &str) -> serde_json::Value {
+    let (code, detail) = match status {
+        "400" => (Code::MalformedRequest, "the body is not JSON: expected value at line 1 column 1"),
+        "401" => (Code::TokenExpired, "the token has expired"),
+        "403" => (Code::TaskForbidden, "only its owner may see or change it"),
+        "404" => (Code::TaskNotFound, "no task has this id"),
+        "408" => (Code::RequestTimeout, "send the whole body at once"),
+        "413" => (Code::PayloadTooLarge, "send at most 65536 bytes"),
+        "415" => (Code::UnsupportedMediaType, "send the header `Content-Type: application/json`"),
+        "422" => return ProblemDocument::example().to_json().unwrap_or_default(),
+        "503" => (Code::Unavailable, "the database cannot be reached; nothing was changed"),
+        _ => (Code::InternalError, "the request id finds the cause in the server's log"),
+    };
+    serde_json::to_value(Problem::new(code, detail).document(EXAMPLE_REQUEST_ID)).unwrap_or_default()
+}

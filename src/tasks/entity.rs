@@ -1,0 +1,39 @@
+//! A row of `tasks`. Private to this folder: the store is the only way to it, and the store asks for an owner.
+
+use caseless::Caseless;
+use sea_orm::entity::prelude::*;
+
+/// A task as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "tasks")]
+pub(super) struct Model {
+    /// The owner: `sub` of the token that created it.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    /// Grows with `created_at`, see [`super::id`].
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    pub title: String,
+    /// What the list sorts titles by, see [`title_key`].
+    #[sea_orm(column_type = "Text")]
+    pub title_key: String,
+    #[sea_orm(column_type = "Text", nullable)]
+    pub description: Option<String>,
+    pub completed: bool,
+    pub due_date: Option<DateTimeUtc>,
+    /// Counts the changes from 1; the ETag.
+    pub version: i64,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(super) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// The title with its case folded away (Unicode, section 3.13): compared byte by byte, it gives every database the
+/// same case-insensitive order.
+pub(super) fn title_key(title: &str) -> String {
+    title.chars().default_case_fold().collect()
+}
