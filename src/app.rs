@@ -23,7 +23,7 @@ use crate::{
     docs, health,
     health::Stopping,
     openapi::{self, Version},
-    problem::Problem,
+    problem::{Code, Problem},
     tasks::TasksApi,
 };
 
@@ -163,7 +163,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => {
                 let problem = Problem::from(error);
-                if problem.status() == StatusCode::METHOD_NOT_ALLOWED {
+                if problem.code() == Code::MethodNotAllowed {
                     self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
                 } else {
                     problem.respond(&id)
@@ -224,4 +224,28 @@ fn request_id(request: &Request) -> String {
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
     };
     own.filter(fit).map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+
+    use super::*;
+    use crate::auth::{Key, Secret};
+
+    #[tokio::test]
+    async fn a_panic_is_answered_as_an_internal_error_without_its_message() {
+        let secret = Secret::new("0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b".to_owned()).unwrap();
+        let shared = Shared {
+            verifier: Verifier::new(Key::from(&secret), None, None),
+            limits: BodyLimits { body_limit: 1, body_timeout: Duration::MAX },
+            contract: Contract::compile(openapi::document(Version::V3_1)).unwrap(),
+        };
+        let routes = make_sync(|_| -> Response { panic!("the cause") });
+        let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };
+        let response = app.call(Request::default()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().into_string().await.unwrap();
+        assert!(body.contains(r#""code":"internal_error""#) && !body.contains("cause\""), "{body}");
+    }
 }

@@ -166,17 +166,17 @@ impl Problem {
         self
     }
 
-    /// The status of the answer.
+    /// What went wrong.
     #[must_use]
-    pub const fn status(&self) -> StatusCode {
-        self.code.status()
+    pub const fn code(&self) -> Code {
+        self.code
     }
 
     /// The answer to the request with this id.
     #[must_use]
     pub fn respond(mut self, request_id: &str) -> Response {
         let headers = std::mem::take(&mut self.headers);
-        let status = self.status();
+        let status = self.code.status();
         let body = serde_json::to_vec(&self.document(request_id)).unwrap_or_default();
         let mut response = Response::builder().status(status).content_type(MEDIA_TYPE).body(body);
         response.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
@@ -187,7 +187,7 @@ impl Problem {
         ProblemDocument {
             r#type: format!("urn:todo-api:problem:{}", self.code),
             title: self.code.title().to_owned(),
-            status: self.status().as_u16(),
+            status: self.code.status().as_u16(),
             detail: self.detail.into_owned(),
             instance: request_id.to_owned(),
             code: self.code,
@@ -237,10 +237,12 @@ impl From<poem::Error> for Problem {
             Self::new(Code::TokenMissing, "send the header `Authorization: Bearer <token>`")
         } else if error.is::<ParsePathError>() {
             Self::new(Code::TaskNotFound, "no task has such an id: ids are lower-case UUIDs with hyphens")
-        } else if error.is::<NotFoundError>() {
+        } else if error.is::<NotFoundError>() || error.is::<poem::error::ParsePathError>() {
             Self::new(Code::RouteNotFound, "see /docs for the paths there are")
         } else if error.is::<MethodNotAllowedError>() {
             Self::new(Code::MethodNotAllowed, "see the header `Allow` for the methods there are")
+        } else if error.status().is_client_error() {
+            Self::new(Code::MalformedRequest, "the request is not what it should be")
         } else {
             Self::internal(&error)
         }

@@ -1,1 +1,16 @@
-//! Harness.
+//! What the tests stand on: a real server process, users with real tokens, and a client that holds every answer against
+//! the committed document.
+
+mod client;
+mod document;
+mod server;
+mod token;
+
+pub use reqwest::Method;
+
+pub use self::{
+    client::{Answer, Client},
+    document::Document,
+    server::{Database, Server, binary},
+    token::{SECRET, sign, token},
+};

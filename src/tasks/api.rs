@@ -92,6 +92,8 @@ impl TasksApi {
     }
 
     /// Create a task
+    ///
+    /// Only the title is required. The task belongs to the user of the token.
     #[oai(path = "/tasks", method = "post", operation_id = "createTask")]
     async fn create(&self, user: Bearer, _query: DeclaredQuery, body: Body<TaskCreate>) -> Result<Created, Fail<BODY>> {
         let task = Tasks::of(&self.db, user.id()).create(body.0).await?;
@@ -100,6 +102,8 @@ impl TasksApi {
     }
 
     /// Read a task
+    ///
+    /// Answers the task whose id this is, if it is the user's own.
     #[oai(path = "/tasks/:id", method = "get", operation_id = "getTask")]
     async fn get(
         &self,
@@ -130,6 +134,8 @@ impl TasksApi {
     }
 
     /// Delete a task
+    ///
+    /// It is gone for good; deleting it again answers 404.
     #[oai(path = "/tasks/:id", method = "delete", operation_id = "deleteTask")]
     async fn delete(
         &self,

@@ -1,0 +1,154 @@
+//! A client that holds every answer against the committed document.
+
+use reqwest::{
+    Method,
+    blocking::{Client as Http, RequestBuilder},
+    header::HeaderMap,
+};
+use serde_json::Value;
+
+use crate::Document;
+
+/// Speaks to one server as one user, or as nobody.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: Http,
+    base: String,
+    token: Option<String>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// A client of the server at `address`.
+    pub fn new(address: &str, token: Option<String>) -> Self {
+        let http = Http::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { http, base: format!("http://{address}"), token }
+    }
+
+    /// The same client with another token.
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
+    }
+
+    /// A request to be completed and [sent](Client::send).
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request, and fails where the document does not declare the answer.
+    pub fn send(&self, request: RequestBuilder) -> Answer {
+        self.try_send(request).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    /// As [`Client::send`], where the connection may fail.
+    ///
+    /// # Errors
+    ///
+    /// No answer, or not all of one.
+    pub fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
+        let request = request.build()?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.http.execute(request)?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let answer = Answer { status, headers, body: response.bytes()?.into() };
+        Document::committed().check(&method, &path, &answer);
+        Ok(answer)
+    }
+
+    /// `GET`
+    pub fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path))
+    }
+
+    /// `POST` of JSON
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.json(Method::POST, path, body)
+    }
+
+    /// `PUT` of JSON
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.json(Method::PUT, path, body)
+    }
+
+    /// `DELETE`
+    pub fn delete(&self, path: &str) -> Answer {
+        self.send(self.request(Method::DELETE, path))
+    }
+
+    /// `PATCH` of JSON, or without a body
+    pub fn patch(&self, path: &str, body: Option<&Value>) -> Answer {
+        match body {
+            Some(body) => self.json(Method::PATCH, path, body),
+            None => self.send(self.request(Method::PATCH, path)),
+        }
+    }
+
+    /// Any method with a JSON body
+    pub fn json(&self, method: Method, path: &str, body: &Value) -> Answer {
+        let request = self.request(method, path).header("Content-Type", "application/json");
+        self.send(request.body(body.to_string()))
+    }
+
+    /// Creates a task that has only a title, and gives its representation.
+    pub fn create(&self, title: &str) -> Value {
+        let answer = self.post("/api/tasks", &serde_json::json!({ "title": title }));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    /// The list with this query, such as `?status=pending`.
+    pub fn list(&self, query: &str) -> Vec<Value> {
+        let answer = self.get(&format!("/api/tasks{query}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A header as text, empty where it is absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// `status code` of a problem, such as `404 task_not_found`; the status alone where the body is another.
+    pub fn problem(&self) -> String {
+        if self.header("content-type") != "application/problem+json" {
+            return self.status.to_string();
+        }
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status, "{problem}");
+        assert_eq!(problem["instance"], self.header("x-request-id"), "{problem}");
+        format!("{} {}", self.status, problem["code"].as_str().unwrap())
+    }
+
+    /// Where a 422 sees violations: their pointers and parameters, sorted.
+    pub fn violations(&self) -> Vec<String> {
+        assert_eq!(self.problem(), "422 validation_failed");
+        let problem = self.json();
+        let errors = problem["errors"].as_array().unwrap().iter();
+        let mut places: Vec<_> = errors
+            .map(|error| error.get("pointer").or(error.get("parameter")).unwrap().as_str().unwrap().to_owned())
+            .collect();
+        places.sort();
+        places
+    }
+}

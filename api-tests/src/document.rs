@@ -1,0 +1,108 @@
+//! The committed document as the judge of answers.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::Answer;
+
+/// `openapi.yaml`.
+#[derive(Debug)]
+pub struct Document {
+    /// The whole document.
+    pub value: Value,
+    schemas: HashMap<String, Validator>,
+}
+
+/// An operation of the document.
+#[derive(Debug, Clone)]
+pub struct Operation<'a> {
+    /// Path, with its parameters in braces.
+    pub path: &'a str,
+    /// Method, in upper case.
+    pub method: Method,
+    /// The operation object.
+    pub value: &'a Value,
+}
+
+impl Document {
+    /// The document as it is committed.
+    pub fn committed() -> &'static Self {
+        static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
+            let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
+            let value: Value = serde_yaml::from_str(&yaml).unwrap();
+            let mut document = Document { value, schemas: HashMap::new() };
+            document.schemas = document.compile();
+            document
+        });
+        &DOCUMENT
+    }
+
+    /// All operations.
+    pub fn operations(&self) -> impl Iterator<Item = Operation<'_>> {
+        self.value["paths"].as_object().unwrap().iter().flat_map(|(path, operations)| {
+            operations.as_object().unwrap().iter().map(move |(method, value)| Operation {
+                path,
+                method: method.to_uppercase().parse().unwrap(),
+                value,
+            })
+        })
+    }
+
+    /// Fails where the document declares the path, but not this answer.
+    pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        let Some(operation) = self.operations().find(|operation| {
+            operation.method == *method
+                && operation.path.split('/').count() == path.split('/').count()
+                && operation.path.split('/').zip(path.split('/')).all(|(a, b)| a.starts_with('{') || a == b)
+        }) else {
+            return;
+        };
+        let name = operation.value["operationId"].as_str().unwrap();
+        let status = answer.status.to_string();
+        let response = operation.value["responses"].get(&status);
+        let response = self.resolve(response.unwrap_or_else(|| panic!("{name} does not declare {answer:?}")));
+        for (header, value) in response["headers"].as_object().into_iter().flatten() {
+            let required = self.resolve(value)["required"] == true;
+            assert!(!required || answer.headers.contains_key(header), "{name} {status} has no {header}: {answer:?}");
+        }
+        let Some(content) = response["content"].as_object() else {
+            assert!(answer.body.is_empty(), "{name} {status} declares no body: {answer:?}");
+            return;
+        };
+        if answer.body.is_empty() && answer.headers.contains_key("content-length") && method == Method::GET {
+            return; // HEAD
+        }
+        let media_type = answer.header("content-type");
+        assert!(content.contains_key(media_type), "{name} {status} does not declare {media_type}");
+        let errors: Vec<_> =
+            self.schemas[&format!("{name} {status}")].iter_errors(&answer.json()).map(|e| e.to_string()).collect();
+        assert!(errors.is_empty(), "{name} {status} breaks its schema: {errors:?} {answer:?}");
+    }
+
+    /// What a reference stands for.
+    pub fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
+        match value.get("$ref").and_then(Value::as_str) {
+            Some(reference) => self.value.pointer(reference.trim_start_matches('#')).unwrap(),
+            None => value,
+        }
+    }
+
+    fn compile(&self) -> HashMap<String, Validator> {
+        let mut schemas = HashMap::new();
+        for operation in self.operations() {
+            for (status, response) in operation.value["responses"].as_object().unwrap() {
+                for content in self.resolve(response)["content"].as_object().into_iter().flat_map(|map| map.values()) {
+                    let schema = json!({ "allOf": [content["schema"]], "components": self.value["components"] });
+                    let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema);
+                    let name = operation.value["operationId"].as_str().unwrap();
+                    schemas.insert(format!("{name} {status}"), validator.unwrap());
+                }
+            }
+        }
+        schemas
+    }
+}

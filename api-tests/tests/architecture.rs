@@ -1,0 +1,66 @@
+//! The rules of the house, read off its source.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Every file below `src`, with its text.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { walk(&path, found) } else { found.push(path) }
+        }
+    }
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
+    let mut files = Vec::new();
+    walk(&src, &mut files);
+    let name = |path: &Path| path.strip_prefix(&src).unwrap().to_str().unwrap().to_owned();
+    files.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Fails for each file that says one of the words, but for those allowed to.
+fn only(allowed: &[&str], words: &[&str]) {
+    for (file, text) in sources() {
+        for word in words {
+            let says = text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
+            assert!(!says || allowed.iter().any(|prefix| file.starts_with(prefix)), "{file} says {word}");
+        }
+    }
+}
+
+#[test]
+fn only_the_connection_layer_knows_which_database_runs() {
+    only(&["db/"], &["rusqlite", "DbBackend", "Sqlite("]);
+}
+
+#[test]
+fn only_the_tasks_folder_knows_the_entities() {
+    only(&["tasks/", "db/"], &["sea_orm", "entity::"]);
+}
+
+#[test]
+fn the_store_knows_no_http_and_the_operations_no_sql() {
+    let sources = sources();
+    let text = |file: &str| sources.iter().find(|(name, _)| name == file).unwrap().1.as_str();
+    assert!(!text("tasks/store.rs").contains("poem"));
+    assert!(!text("tasks/api.rs").contains("sea_orm"));
+    assert!(!text("tasks/api.rs").contains("entity"));
+}
+
+#[test]
+fn only_the_problem_picks_the_status_of_an_error() {
+    only(&["problem.rs", "app.rs"], &["StatusCode::INTERNAL_SERVER_ERROR"]);
+    let statuses = [
+        "BAD_REQUEST",
+        "UNAUTHORIZED",
+        "FORBIDDEN",
+        "NOT_FOUND",
+        "CONFLICT",
+        "PRECONDITION_FAILED",
+        "UNPROCESSABLE_ENTITY",
+        "SERVICE_UNAVAILABLE",
+    ];
+    only(&["problem.rs"], &statuses.map(|status| Box::leak(format!("StatusCode::{status}").into_boxed_str()) as &str));
+}

@@ -1,0 +1,13 @@
+//! What does not depend on the database: tokens, errors, connections, the documents, the command line.
+
+mod edge {
+    mod cli;
+    mod connections;
+    mod cors;
+    mod disk;
+    mod documents;
+    mod errors;
+    mod lifecycle;
+    mod log;
+    mod tokens;
+}

@@ -1,0 +1,196 @@
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output},
+};
+
+use api_tests::{Database, SECRET, Server, binary};
+use tempfile::tempdir;
+
+fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let environment = environment.iter().copied();
+    Command::new(binary()).args(arguments).current_dir(folder).env_clear().envs(environment).output().unwrap()
+}
+
+#[test]
+fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
+    let folder = tempdir().unwrap();
+    let good = ("BETTER_AUTH_SECRET", SECRET);
+    for (environment, variable) in [
+        (vec![], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "change-me-change-me-change-me-change-me")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")], "BETTER_AUTH_SECRET"),
+        (vec![good, ("DATABASE_URL", "mysql://root:PASSWORD@db/x")], "DATABASE_URL"),
+        (vec![good, ("DATABASE_URL", "sqlite::memory:")], "DATABASE_URL"),
+        (vec![good, ("DATABASE_URL", "sqlite://x.db"), ("NEON_DB_URL", "nonsense")], "NEON_DB_URL"),
+        (vec![good, ("PORT", "80000")], "PORT"),
+        (vec![good, ("PORT", "http")], "PORT"),
+        (vec![good, ("HOST", "example.com")], "HOST"),
+        (vec![good, ("HOST", "192.0.2.1")], "HOST"),
+        (vec![good, ("CORS_ORIGINS", "*")], "CORS_ORIGINS"),
+        (vec![good, ("CORS_ORIGINS", "https://a.example/")], "CORS_ORIGINS"),
+        (vec![good, ("CORS_ORIGINS", "https://a.example/path")], "CORS_ORIGINS"),
+        (vec![good, ("CORS_ORIGINS", "a.example")], "CORS_ORIGINS"),
+        (vec![good, ("CORS_ORIGINS", "null")], "CORS_ORIGINS"),
+        (vec![good, ("CORS_ORIGINS", "https://ü.example")], "CORS_ORIGINS"),
+        (vec![good, ("LOG_FORMAT", "xml")], "LOG_FORMAT"),
+        (vec![good, ("RUST_LOG", "=what=")], "RUST_LOG"),
+        (vec![good, ("MAX_CONNECTIONS", "0")], "MAX_CONNECTIONS"),
+        (vec![good, ("FIRST_BYTE_TIMEOUT", "soon")], "FIRST_BYTE_TIMEOUT"),
+        (vec![good, ("HEADER_TIMEOUT", "10")], "HEADER_TIMEOUT"),
+        (vec![good, ("BODY_TIMEOUT", "-1s")], "BODY_TIMEOUT"),
+        (vec![good, ("BODY_LIMIT", "64k")], "BODY_LIMIT"),
+        (vec![good, ("KEEP_ALIVE_TIMEOUT", "")], "KEEP_ALIVE_TIMEOUT"),
+        (vec![good, ("WRITE_TIMEOUT", "x")], "WRITE_TIMEOUT"),
+        (vec![good, ("SHUTDOWN_DELAY", "x")], "SHUTDOWN_DELAY"),
+        (vec![good, ("SHUTDOWN_GRACE", "x")], "SHUTDOWN_GRACE"),
+    ] {
+        let output = run(folder.path(), &["serve"], &[&[("PORT", "0")], &environment[..]].concat());
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let line = errors.lines().last().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{environment:?}: {errors}");
+        assert!(line.starts_with(&format!("todo-api: {variable}")), "{environment:?}: {errors}");
+        for (name, value) in environment.iter().filter(|(name, _)| name.contains("SECRET") || name.contains("URL")) {
+            assert!(value.is_empty() || !errors.contains(value), "{name} stands in {errors}");
+        }
+        assert!(!errors.contains("PASSWORD"));
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_told() {
+    let server = Server::start(Database::Sqlite);
+    let port = server.address().rsplit(':').next().unwrap();
+    let output = run(server.folder(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("PORT", port)]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors.contains("todo-api: HOST and PORT: cannot listen on"), "{errors}");
+}
+
+#[test]
+fn variables_can_stand_in_a_file_and_a_broken_one_is_told_without_its_lines() {
+    let folder = tempdir().unwrap();
+    fs::write(folder.path().join(".env"), format!("BETTER_AUTH_SECRET='{SECRET}'\n")).unwrap();
+    assert!(run(folder.path(), &["token", "--sub", "alice"], &[]).status.success());
+    fs::write(folder.path().join(".env"), format!("BETTER_AUTH_SECRET={SECRET}' x\n")).unwrap();
+    let output = run(folder.path(), &["token", "--sub", "alice"], &[]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(errors.starts_with("todo-api: .env cannot be read") && !errors.contains(SECRET), "{errors}");
+}
+
+#[test]
+fn a_printed_token_is_good_for_its_user_and_its_time() {
+    let server = Server::start(Database::Sqlite);
+    for (lifetime, status) in [("1h", 200), ("1s", 200), ("0s", 200)] {
+        let output =
+            run(server.folder(), &["token", "--sub", "alice", "--ttl", lifetime], &[("BETTER_AUTH_SECRET", SECRET)]);
+        let token = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(server.stranger().with_token(token.trim()).get("/api/tasks").status, status, "{lifetime}");
+    }
+    let output = run(server.folder(), &["token", "--sub", "alice"], &[]);
+    assert_eq!(output.status.code(), Some(2), "no secret is set, and dev has made none");
+}
+
+#[test]
+fn migrations_go_up_down_and_up() {
+    let folder = tempdir().unwrap();
+    let migrate = |step: &str| {
+        let output = run(folder.path(), &["migrate", step], &[("DATABASE_URL", "sqlite://a.db?mode=rwc")]);
+        assert!(output.status.success(), "{step}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let names = |state: &str, output: &str| output.lines().filter(|line| line.starts_with(state)).count();
+    let all = names("pending", &migrate("status"));
+    assert!(all > 0);
+    for _ in 0..2 {
+        assert_eq!(names("applied", &migrate("up")), all);
+        assert_eq!(names("applied", &migrate("status")), all);
+        for left in (0..all).rev() {
+            assert_eq!(names("applied", &migrate("down")), left);
+        }
+    }
+}
+
+#[test]
+fn a_schema_newer_than_the_program_is_refused() {
+    let mut server = Server::start(Database::Sqlite);
+    server.kill();
+    let database = rusqlite::Connection::open(server.folder().join("data/todo.db")).unwrap();
+    database.execute("INSERT INTO seaql_migrations VALUES ('m29991231_000001_from_the_future', 0)", ()).unwrap();
+    drop(database);
+    let output = run(server.folder(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(errors.contains("newer than this program") && errors.contains("m29991231"), "{errors}");
+}
+
+#[test]
+fn dev_needs_nothing_and_prints_a_line_that_works_when_pasted() {
+    use std::io::{BufRead, BufReader};
+    let folder = tempdir().unwrap();
+    let mut child = Command::new(binary())
+        .arg("dev")
+        .current_dir(folder.path())
+        .env_clear()
+        .envs([("PORT", "0"), ("PATH", &std::env::var("PATH").unwrap())])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut printed = String::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        printed.push_str(&line.unwrap());
+        printed.push('\n');
+        if printed.contains("curl") && printed.ends_with("'\n") && printed.matches("Bearer").count() == 1 {
+            break;
+        }
+    }
+    let curl = &printed[printed.find("curl").unwrap()..];
+    let output = Command::new("bash").args(["-c", curl]).output().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let answer: serde_json::Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{printed}\n{output:?}"));
+    assert_eq!(answer["user_id"], "demo");
+    assert!(printed.contains("/docs"));
+    let secret = folder.path().join("data/dev-secret");
+    assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(folder.path().join("data/todo.db").exists());
+}
+
+#[test]
+fn help_explains_every_option_with_its_variable_and_its_default() {
+    let folder = tempdir().unwrap();
+    let output = run(folder.path(), &["serve", "--help"], &[("BETTER_AUTH_SECRET", SECRET)]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    for variable in [
+        "DATABASE_URL",
+        "NEON_DB_URL",
+        "BETTER_AUTH_SECRET",
+        "AUTH_ISSUER",
+        "AUTH_AUDIENCE",
+        "HOST",
+        "PORT",
+        "CORS_ORIGINS",
+        "LOG_FORMAT",
+        "RUST_LOG",
+        "MAX_CONNECTIONS",
+        "FIRST_BYTE_TIMEOUT",
+        "HEADER_TIMEOUT",
+        "BODY_TIMEOUT",
+        "BODY_LIMIT",
+        "KEEP_ALIVE_TIMEOUT",
+        "WRITE_TIMEOUT",
+        "SHUTDOWN_DELAY",
+        "SHUTDOWN_GRACE",
+    ] {
+        assert!(help.contains(&format!("[env: {variable}")), "{variable}");
+    }
+    assert!(help.matches("default").count() >= 17, "{help}");
+    assert!(!help.contains(SECRET));
+}

@@ -1,0 +1,145 @@
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread,
+    time::{Duration, Instant},
+};
+
+use api_tests::{Database, Server, token};
+
+fn connect(server: &Server) -> TcpStream {
+    let stream = TcpStream::connect(server.address()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    stream
+}
+
+/// All that the server sends until it closes the connection.
+fn read(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset is an end, too.
+    drop(stream.read_to_end(&mut answer));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_thousand_connections_that_send_nothing_or_half_a_header_are_cut_while_others_are_served() {
+    let server = Server::with(Database::Sqlite, &[("FIRST_BYTE_TIMEOUT", "3s"), ("HEADER_TIMEOUT", "3s")]);
+    let opened = Instant::now();
+    let streams: Vec<TcpStream> = (0..1000)
+        .map(|n| {
+            let mut stream = connect(&server);
+            if n % 2 == 0 {
+                stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nX-Slow").unwrap();
+            }
+            stream
+        })
+        .collect();
+    let alice = server.user("alice");
+    for n in 0..50 {
+        alice.create(&n.to_string());
+    }
+    assert!(opened.elapsed() < Duration::from_mins(1), "normal clients are served");
+    for stream in streams {
+        assert_eq!(read(stream), "");
+    }
+    assert!(opened.elapsed() >= Duration::from_secs(3));
+    assert_eq!(alice.list("").len(), 50);
+}
+
+#[test]
+fn a_drop_of_a_header_at_a_time_does_not_keep_a_connection() {
+    let server = Server::with(Database::Sqlite, &[("HEADER_TIMEOUT", "1s")]);
+    let mut stream = connect(&server);
+    stream.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_mins(1) && stream.write_all(b"X: y\r\n").is_ok() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(started.elapsed() < Duration::from_mins(1), "the connection was never cut");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_answered_with_408() {
+    let server = Server::with(Database::Sqlite, &[("BODY_TIMEOUT", "500ms")]);
+    let mut stream = connect(&server);
+    let head = "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100";
+    write!(stream, "{head}\r\nAuthorization: Bearer {}\r\n\r\n{{\"title\":", token("alice")).unwrap();
+    let answer = read(stream);
+    assert!(answer.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{answer}");
+    assert!(answer.contains("\"code\":\"request_timeout\""), "{answer}");
+    assert!(server.user("alice").list("").is_empty());
+}
+
+#[test]
+fn a_body_cut_short_creates_nothing() {
+    let server = Server::start(Database::Sqlite);
+    for body in
+        ["Content-Length: 100\r\n\r\n{\"title\":\"x\"}", "Transfer-Encoding: chunked\r\n\r\nd\r\n{\"title\":\"x\"}\r\n"]
+    {
+        let mut stream = connect(&server);
+        let head = "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json";
+        write!(stream, "{head}\r\nAuthorization: Bearer {}\r\n{body}", token("alice")).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = read(stream);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    assert!(server.user("alice").list("").is_empty());
+}
+
+#[test]
+fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
+    let server = Server::with(
+        Database::Sqlite,
+        &[("KEEP_ALIVE_TIMEOUT", "1s"), ("FIRST_BYTE_TIMEOUT", "60s"), ("HEADER_TIMEOUT", "60s")],
+    );
+    let mut stream = connect(&server);
+    for _ in 0..2 {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200");
+        let mut rest = [0; 1024];
+        assert!(stream.read(&mut rest).unwrap() > 0);
+    }
+    assert_eq!(read(stream), "");
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_cut() {
+    let server = Server::with(Database::Sqlite, &[("WRITE_TIMEOUT", "500ms"), ("MAX_CONNECTIONS", "1")]);
+    let mut stream = connect(&server);
+    // Four pages of 1.6 MB are more than the buffers of both sides hold.
+    stream.write_all("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8).as_bytes()).unwrap();
+    // With one place for a connection, an answer here means that the other one is gone.
+    assert_eq!(server.stranger().get("/health").status, 200);
+    drop(stream);
+}
+
+#[test]
+fn beyond_the_limit_connections_wait_for_a_place() {
+    let server = Server::with(Database::Sqlite, &[("MAX_CONNECTIONS", "2"), ("FIRST_BYTE_TIMEOUT", "2s")]);
+    let _idle = [connect(&server), connect(&server)];
+    assert_eq!(server.stranger().get("/health").status, 200);
+}
+
+#[test]
+fn what_is_not_http_is_refused_and_the_server_lives_on() {
+    let server = Server::start(Database::Sqlite);
+    let big = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
+    let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(1000));
+    for request in [
+        "\u{16}\u{3}\u{1}\u{0}\u{0}garbage\r\n\r\n",
+        "GET /health HTTP/3.0\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        &big,
+        &many,
+    ] {
+        let mut stream = connect(&server);
+        drop(stream.write_all(request.as_bytes()));
+        let answer = read(stream);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert_eq!(server.stranger().get("/health").status, 200);
+}

@@ -1,0 +1,49 @@
+use std::{
+    fs::File,
+    io::{ErrorKind, Write},
+};
+
+use api_tests::{Answer, Client, Server};
+use serde_json::{Value, json};
+
+fn write(client: &Client) -> Answer {
+    client.post("/api/tasks", &json!({ "title": "x", "description": "y".repeat(1000) }))
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
+    let server = Server::on_a_small_disk(2048);
+    let alice = server.user("alice");
+    let mut kept: Vec<Value> = (0..20).map(|_| write(&alice).json()).collect();
+
+    let filler = server.inner_folder().join("data/filler");
+    let mut file = File::create(&filler).unwrap();
+    let full = std::iter::repeat_with(|| file.write_all(&[0; 4096])).find_map(Result::err).unwrap();
+    assert_eq!(full.kind(), ErrorKind::StorageFull);
+
+    // The write-ahead log has some room of its own, at first.
+    let refused = loop {
+        let answer = write(&alice);
+        if answer.status != 201 {
+            break answer;
+        }
+        kept.push(answer.json());
+    };
+    assert_eq!((refused.problem().as_str(), refused.header("retry-after")), ("503 unavailable", "1"));
+    assert!(!String::from_utf8(refused.body).unwrap().contains("full"), "the cause is for the log");
+    server.wait_for_log(|line| line["cause"].as_str()?.contains("full").then_some(()));
+    for _ in 0..3 {
+        assert_eq!(write(&alice).problem(), "503 unavailable");
+    }
+    let sort = |mut tasks: Vec<Value>| {
+        tasks.sort_by_key(|task| task["id"].as_str().unwrap().to_owned());
+        tasks
+    };
+    assert_eq!(sort(alice.list("")), sort(kept.clone()), "reads go on, and hold what was acknowledged");
+
+    drop(file);
+    std::fs::remove_file(filler).unwrap();
+    kept.push(write(&alice).json());
+    assert_eq!(sort(alice.list("")), sort(kept), "it recovers by itself");
+    assert_eq!(alice.get("/ready").status, 200);
+}

@@ -1,0 +1,118 @@
+use std::{collections::HashSet, process::Command};
+
+use api_tests::{Database, Document, Server, binary};
+use serde_json::Value;
+
+fn derived(arguments: &[&str]) -> String {
+    let output = Command::new(binary()).arg("openapi").args(arguments).env_clear().output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_committed_document_is_what_the_types_say() {
+    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
+    assert!(
+        committed == derived(&[]),
+        "openapi.yaml is not what the types say: run `make openapi` and review the change"
+    );
+}
+
+#[test]
+fn the_server_serves_the_document_in_each_form() {
+    let server = Server::start(Database::Sqlite);
+    let client = server.stranger();
+    for (path, media_type, arguments) in [
+        ("/openapi.yaml", "application/yaml", &[][..]),
+        ("/openapi.json", "application/json", &["--format", "json"]),
+        ("/openapi-3.0.json", "application/json", &["--format", "json", "--version", "3.0"]),
+    ] {
+        let answer = client.get(path);
+        assert_eq!((answer.status, answer.header("content-type")), (200, media_type), "{path}");
+        assert_eq!(String::from_utf8(answer.body).unwrap(), derived(arguments), "{path}");
+    }
+    let (yaml, json) = (client.get("/openapi.yaml"), client.get("/openapi.json").json());
+    assert_eq!(serde_yaml::from_slice::<Value>(&yaml.body).unwrap(), json);
+    assert_eq!(json["openapi"], "3.1.0");
+    assert_eq!(client.get("/openapi-3.0.json").json()["openapi"], "3.0.0");
+}
+
+#[test]
+fn each_version_speaks_its_own_dialect() {
+    let (new, old) = (derived(&[]), derived(&["--version", "3.0"]));
+    assert!(!new.contains("nullable:") && new.contains("- 'null'"));
+    assert!(
+        old.contains("nullable: true")
+            && !old.contains("'null'")
+            && !old.contains("examples:")
+            && !old.contains("identifier:")
+    );
+}
+
+#[test]
+fn each_operation_is_described_for_those_who_read_and_those_who_generate() {
+    let document = Document::committed();
+    let mut ids = HashSet::new();
+    for operation in document.operations() {
+        let value = operation.value;
+        for field in ["operationId", "summary", "description"] {
+            assert!(value[field].as_str().is_some_and(|text| !text.is_empty()), "{} has no {field}", operation.path);
+        }
+        assert!(ids.insert(value["operationId"].as_str().unwrap()));
+        assert_eq!(value["tags"].as_array().map(Vec::len), Some(1));
+        for parameter in value["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].is_string(), "{parameter}");
+        }
+        for (status, response) in value["responses"].as_object().unwrap() {
+            let response = document.resolve(response);
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{status}");
+            for content in response["content"].as_object().into_iter().flat_map(|content| content.values()) {
+                assert!(content["schema"].is_object());
+            }
+        }
+        assert!(value["responses"].get("401").is_some());
+    }
+    assert_eq!(ids, HashSet::from(["listTasks", "createTask", "getTask", "updateTask", "deleteTask", "completeTask"]));
+}
+
+#[test]
+fn each_example_in_the_document_keeps_its_schema() {
+    let document = Document::committed();
+    let schemas = document.value["components"]["schemas"].as_object().unwrap();
+    let mut examples = 0;
+    for (name, schema) in schemas {
+        let schema_with_components =
+            serde_json::json!({ "allOf": [schema], "components": document.value["components"] });
+        let validator =
+            jsonschema::draft202012::options().should_validate_formats(true).build(&schema_with_components).unwrap();
+        for example in schema["examples"].as_array().into_iter().flatten() {
+            assert!(validator.is_valid(example), "{name}: {example}");
+            examples += 1;
+        }
+    }
+    assert!(examples >= 5);
+    for response in document.value["components"]["responses"].as_object().unwrap().values() {
+        let example = &response["content"]["application/problem+json"]["example"];
+        assert!(example["code"].is_string(), "{response}");
+    }
+}
+
+#[test]
+fn swagger_ui_comes_whole_from_this_server_under_a_strict_policy() {
+    let server = Server::start(Database::Sqlite);
+    let client = server.stranger();
+    let answer = client.get("/docs");
+    assert_eq!((answer.status, answer.header("content-type")), (200, "text/html; charset=utf-8"));
+    let policy = answer.header("content-security-policy").to_owned();
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    let page = String::from_utf8(answer.body.clone()).unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    assert!(page.contains("url: '/openapi.json'") && page.contains("persistAuthorization: true"));
+    assert!(!page.contains("<script src") && !page.contains("<link rel=\"stylesheet\""));
+    let again = client.request(api_tests::Method::GET, "/docs").header("If-None-Match", answer.header("etag"));
+    let again = client.send(again);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let root = client.get("/");
+    assert_eq!((root.status, root.header("location")), (307, "/docs"));
+}

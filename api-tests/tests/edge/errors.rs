@@ -1,0 +1,137 @@
+use api_tests::{Database, Method, Server};
+use serde_json::json;
+
+#[test]
+fn an_unknown_path_is_not_found() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    for path in [
+        "/nope",
+        "/api",
+        "/api/",
+        "/api/tasks/",
+        "/api/tasks/x/y",
+        "/API/tasks",
+        "//api/tasks",
+        "/docs/x",
+        "/api/tasks%2f",
+        "/api/tasks/%ff",
+        "/%ff",
+        "/api/../api/nope",
+    ] {
+        assert_eq!(alice.get(path).problem(), "404 route_not_found", "{path}");
+    }
+}
+
+#[test]
+fn an_id_that_is_not_a_canonical_uuid_is_no_task() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let id = alice.create("x")["id"].as_str().unwrap().to_owned();
+    let variants = [
+        id.to_uppercase(),
+        id.replace('-', ""),
+        format!("%7B{id}%7D"),
+        format!("urn:uuid:{id}"),
+        format!("{id}%00"),
+        format!("%20{id}"),
+        format!("{id}x"),
+        "1".to_owned(),
+        "00000000-0000-0000-0000-000000000000".to_owned(),
+    ];
+    for variant in variants {
+        assert_eq!(alice.get(&format!("/api/tasks/{variant}")).problem(), "404 task_not_found", "{variant}");
+        assert_eq!(alice.delete(&format!("/api/tasks/{variant}")).problem(), "404 task_not_found", "{variant}");
+    }
+    assert_eq!(alice.list("").len(), 1);
+}
+
+#[test]
+fn a_method_that_a_path_does_not_take_is_told_with_those_it_takes() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let id = "0193d5a0-1111-7abc-8def-0123456789ab";
+    for (path, allow) in [
+        ("/api/tasks".to_owned(), "GET, HEAD, OPTIONS, POST"),
+        (format!("/api/tasks/{id}"), "DELETE, GET, HEAD, OPTIONS, PUT"),
+        (format!("/api/tasks/{id}/complete"), "OPTIONS, PATCH"),
+        ("/health".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/docs".to_owned(), "GET, HEAD, OPTIONS"),
+        ("/".to_owned(), "GET, HEAD, OPTIONS"),
+    ] {
+        let allowed: Vec<&str> = allow.split(", ").collect();
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"] {
+            let answer = alice.send(alice.request(method.parse::<Method>().unwrap(), &path));
+            assert_eq!(answer.status == 405, !allowed.contains(&method), "{method} {path}: {answer:?}");
+            if answer.status == 405 {
+                assert!(method == "HEAD" || answer.problem() == "405 method_not_allowed");
+            }
+            if answer.status == 405 || method == "OPTIONS" {
+                assert_eq!(answer.header("allow"), allow, "{method} {path}");
+            }
+        }
+    }
+}
+
+#[test]
+fn head_answers_what_get_answers_without_its_body() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let path = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
+    for path in ["/api/tasks", &path, "/health", "/openapi.json", "/api/tasks/1"] {
+        let (get, head) = (alice.get(path), alice.send(alice.request(Method::HEAD, path)));
+        assert_eq!((head.status, head.header("content-type")), (get.status, get.header("content-type")), "{path}");
+        assert_eq!(head.header("content-length"), get.body.len().to_string(), "{path}");
+        assert!(head.body.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn every_answer_has_a_request_id_and_forbids_sniffing_and_sharing() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    for path in ["/api/tasks", "/api/tasks/1", "/nope", "/health", "/docs", "/openapi.yaml", "/"] {
+        let answer = alice.get(path);
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-request-id").len(), 36, "{path}");
+        assert_eq!(answer.header("vary"), "Origin", "{path}");
+        assert!(["private, no-store", "no-cache"].contains(&answer.header("cache-control")), "{path}");
+    }
+}
+
+#[test]
+fn a_request_id_of_the_caller_is_kept_where_it_is_fit_to_be() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    for (id, kept) in [
+        ("trace-1.2_3~4", true),
+        (&"x".repeat(128), true),
+        (&"x".repeat(129), false),
+        ("a b", false),
+        ("<x>", false),
+        ("", false),
+    ] {
+        let answer = alice.send(alice.request(Method::GET, "/api/tasks/1").header("X-Request-Id", id));
+        assert_eq!(answer.header("x-request-id") == id, kept, "{id}");
+        assert_eq!(answer.problem(), "404 task_not_found");
+    }
+}
+
+#[test]
+fn a_problem_says_what_is_wrong_in_the_form_of_rfc_9457() {
+    let server = Server::start(Database::Sqlite);
+    let answer = server.user("alice").post("/api/tasks", &json!({}));
+    let problem = answer.json();
+    assert_eq!(
+        problem,
+        json!({
+            "type": "urn:todo-api:problem:validation_failed",
+            "title": "The request breaks the contract",
+            "status": 422,
+            "detail": "see `errors` for every rule that the request breaks",
+            "instance": answer.header("x-request-id"),
+            "code": "validation_failed",
+            "errors": [{ "pointer": "/title", "detail": "is required" }],
+        })
+    );
+}

@@ -1,0 +1,53 @@
+use api_tests::{Database, Method, Server, token};
+use serde_json::{Value, json};
+
+#[test]
+fn a_request_leaves_one_line_that_tells_what_it_was() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let id = alice.create("x")["id"].as_str().unwrap().to_owned();
+    for (method, path, route, status, user) in [
+        (Method::GET, format!("/api/tasks/{id}"), "/api/tasks/{id}", 200, Some("alice")),
+        (Method::PATCH, format!("/api/tasks/{id}/complete"), "/api/tasks/{id}/complete", 200, Some("alice")),
+        (Method::GET, "/api/tasks?x=1".to_owned(), "/api/tasks", 422, Some("alice")),
+        (Method::GET, "/nope".to_owned(), "-", 404, None),
+        (Method::POST, "/health".to_owned(), "/health", 405, None),
+    ] {
+        let request_id = format!("r-{status}-{}", path.len());
+        let answer = alice.send(alice.request(method.clone(), &path).header("X-Request-Id", &request_id));
+        assert_eq!(answer.status, status);
+        let line = server.wait_for_log(|line| (line["request_id"] == request_id.as_str()).then(|| line.clone()));
+        assert_eq!(
+            (&line["method"], &line["route"], &line["status"]),
+            (&json!(method.as_str()), &json!(route), &json!(status))
+        );
+        assert_eq!(line.get("user").and_then(Value::as_str), user);
+        assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0));
+        let lines = server.log().into_iter().filter(|line| line.contains(&request_id)).count();
+        assert_eq!(lines, 1);
+    }
+}
+
+#[test]
+fn no_log_line_tells_a_token_a_secret_or_the_text_of_a_task() {
+    for filter in ["info", "trace"] {
+        let server = Server::with(Database::Sqlite, &[("RUST_LOG", filter)]);
+        let alice = server.user("alice");
+        let body = json!({ "title": "TITLE-TEXT", "description": "DESCRIPTION-TEXT" });
+        let path = alice.post("/api/tasks", &body).header("location").to_owned();
+        assert_eq!(alice.put(&path, &json!({ "title": "TITLE-TEXT 2" })).status, 200);
+        assert_eq!(alice.get("/api/tasks?title=QUERY-TEXT").status, 422);
+        assert_eq!(alice.with_token("TOKEN-TEXT.a.b").get("/api/tasks").status, 401);
+        assert_eq!(alice.list("").len(), 1);
+        let mut server = server;
+        server.signal("TERM");
+        server.wait();
+        server.wait_for_log(|line| (line["message"] == "the process has ended").then_some(()));
+        let log = server.log().join("\n");
+        assert!(log.contains("SELECT") == (filter == "trace"), "SQL is for debugging only");
+        let signature = token("alice").split('.').next_back().unwrap().to_owned();
+        for secret in ["TITLE-TEXT", "DESCRIPTION-TEXT", "QUERY-TEXT", "TOKEN-TEXT", api_tests::SECRET, &signature] {
+            assert!(!log.contains(secret), "{filter}: {secret}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What users see of their tasks, on SQLite.
+
+use api_tests::Database;
+
+const DATABASE: Database = Database::Sqlite;
+
+mod suite;

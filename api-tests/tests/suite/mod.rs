@@ -1,0 +1,7 @@
+//! Tests of one behaviour each, the same on every database.
+
+mod durability;
+mod isolation;
+mod lists;
+mod tasks;
+mod validation;

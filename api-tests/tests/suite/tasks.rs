@@ -1,0 +1,165 @@
+use std::thread;
+
+use api_tests::Server;
+use serde_json::{Value, json};
+
+use crate::DATABASE;
+
+#[test]
+fn a_created_task_is_answered_whole_and_read_back_the_same() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({
+        "title": "Buy milk", "description": "Two litres", "completed": true, "due_date": "2026-12-01T10:00:00.5+01:00",
+    });
+    let created = alice.post("/api/tasks", &body);
+    assert_eq!(created.status, 201);
+    let task = created.json();
+    let path = format!("/api/tasks/{}", task["id"].as_str().unwrap());
+    assert_eq!(created.header("location"), path);
+    assert_eq!(task["title"], "Buy milk");
+    assert_eq!(task["description"], "Two litres");
+    assert_eq!(task["completed"], true);
+    assert_eq!(task["due_date"], "2026-12-01T09:00:00.500000Z");
+    assert_eq!(task["user_id"], "alice");
+    assert_eq!(task["created_at"], task["updated_at"]);
+    assert_eq!(alice.get(&path).json(), task);
+    assert_eq!(alice.list(""), [task]);
+}
+
+#[test]
+fn a_title_is_all_that_a_task_needs() {
+    let server = Server::start(DATABASE);
+    let task = server.user("alice").create("\u{a0} Buy milk\n");
+    assert_eq!(task["title"], "Buy milk", "white space around a title is removed");
+    assert_eq!(task["description"], Value::Null);
+    assert_eq!(task["completed"], false);
+    assert_eq!(task["due_date"], Value::Null);
+}
+
+#[test]
+fn an_update_changes_the_fields_it_names_and_no_other() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let due = "2027-01-31T12:00:00Z";
+    for (change, field, value) in [
+        (json!({ "title": " Buy bread " }), "title", json!("Buy bread")),
+        (json!({ "description": "Rye" }), "description", json!("Rye")),
+        (json!({ "description": null }), "description", Value::Null),
+        (json!({ "description": "" }), "description", json!("")),
+        (json!({ "completed": true }), "completed", json!(true)),
+        (json!({ "completed": false }), "completed", json!(false)),
+        (json!({ "due_date": "2027-02-01T00:00:00+02:00" }), "due_date", json!("2027-01-31T22:00:00Z")),
+        (json!({ "due_date": null }), "due_date", Value::Null),
+    ] {
+        let body = json!({ "title": "Buy milk", "description": "Two litres", "completed": false, "due_date": due });
+        let mut expected = alice.post("/api/tasks", &body).json();
+        let path = format!("/api/tasks/{}", expected["id"].as_str().unwrap());
+        let updated = alice.put(&path, &change);
+        assert_eq!(updated.status, 200, "{change}");
+        let updated = updated.json();
+        assert!(updated["updated_at"].as_str() > expected["updated_at"].as_str(), "{change}");
+        expected[field] = value;
+        expected["updated_at"] = updated["updated_at"].clone();
+        assert_eq!(updated, expected, "{change}");
+        assert_eq!(alice.get(&path).json(), expected, "{change}");
+    }
+}
+
+#[test]
+fn an_empty_update_changes_nothing() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let task = alice.create("Buy milk");
+    let updated = alice.put(&format!("/api/tasks/{}", task["id"].as_str().unwrap()), &json!({}));
+    assert_eq!((updated.status, updated.json()), (200, task));
+}
+
+#[test]
+fn completing_without_a_body_flips_and_with_one_sets() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let task = alice.create("Buy milk");
+    let path = format!("/api/tasks/{}/complete", task["id"].as_str().unwrap());
+    let (set, clear) = (json!({ "completed": true }), json!({ "completed": false }));
+    let mut last = task;
+    for (body, completed, changes) in [
+        (None, true, true),
+        (None, false, true),
+        (Some(&set), true, true),
+        (Some(&set), true, false),
+        (Some(&clear), false, true),
+        (Some(&clear), false, false),
+        (None, true, true),
+    ] {
+        let answer = alice.patch(&path, body);
+        assert_eq!(answer.status, 200);
+        let task = answer.json();
+        assert_eq!(task["completed"], completed);
+        assert_eq!(task["updated_at"] != last["updated_at"], changes, "a repetition is no change");
+        last = task;
+    }
+}
+
+#[test]
+fn of_many_flips_at_once_none_is_lost() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let id = alice.create("Flip me")["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/tasks/{id}/complete");
+    let seen: Vec<bool> = thread::scope(|scope| {
+        let flips: Vec<_> = (0..17)
+            .map(|_| {
+                scope
+                    .spawn(|| (0..25).map(|_| alice.patch(&path, None).json()["completed"] == true).collect::<Vec<_>>())
+            })
+            .collect();
+        flips.into_iter().flat_map(|flips| flips.join().unwrap()).collect()
+    });
+    assert_eq!(seen.len(), 425);
+    assert_eq!(seen.iter().filter(|completed| **completed).count(), 213, "every other flip sees it done");
+    assert_eq!(alice.get(&format!("/api/tasks/{id}")).json()["completed"], true, "425 is odd");
+}
+
+#[test]
+fn a_deleted_task_is_gone() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let path = format!("/api/tasks/{}", alice.create("Buy milk")["id"].as_str().unwrap());
+    assert_eq!(alice.delete(&path).status, 204);
+    assert_eq!(alice.get(&path).problem(), "404 task_not_found");
+    assert_eq!(alice.put(&path, &json!({ "title": "x" })).problem(), "404 task_not_found");
+    assert_eq!(alice.put(&path, &json!({})).problem(), "404 task_not_found");
+    assert_eq!(alice.patch(&format!("{path}/complete"), None).problem(), "404 task_not_found");
+    assert_eq!(alice.delete(&path).problem(), "404 task_not_found");
+    assert!(alice.list("").is_empty());
+}
+
+#[test]
+fn ids_are_uuids_of_version_7_and_sort_by_creation() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let ids: Vec<String> = (0..20).map(|n| alice.create(&n.to_string())["id"].as_str().unwrap().to_owned()).collect();
+    assert!(ids.is_sorted());
+    assert!(ids.iter().all(|id| id.len() == 36 && id.as_bytes()[14] == b'7'));
+}
+
+#[test]
+fn text_comes_back_as_it_was_sent() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for text in [
+        "'; DROP TABLE tasks; --",
+        "\"\\/\u{8}\u{1}",
+        "日本語 🎉👨‍👩‍👧",
+        "e\u{301} ≠ é",
+        "%_\\%",
+        "\u{ffff}\u{10ffff}",
+        "a\r\nb",
+    ] {
+        let created = alice.post("/api/tasks", &json!({ "title": text, "description": text }));
+        assert_eq!(created.status, 201, "{text}");
+        let read = alice.get(created.header("location")).json();
+        assert_eq!((&read["title"], &read["description"]), (&json!(text), &json!(text)));
+    }
+}
