@@ -27,3 +27,9 @@ lint: ## Check the formatting, and what clippy has to say
 openapi: ## Write openapi.yaml anew from the annotated types
 	cargo run --quiet -- openapi > openapi.yaml.new
 	mv openapi.yaml.new openapi.yaml
+
+.PHONY: bench
+bench: ## Measure: what a deep page costs beside the first
+	@scripts/require cargo cc python3
+	cargo build --release
+	bench/pages

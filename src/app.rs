@@ -131,7 +131,7 @@ pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, Inva
         .at("/openapi.yaml", get(docs::yaml))
         .at("/health", get(health::live))
         .at("/ready", get(health::ready.data(db.clone()).data(stopping)))
-        .nest_no_strip("/api", OpenApiService::new(TasksApi { db }, "", "").into_endpoint());
+        .nest_no_strip("/api", OpenApiService::new(TasksApi::new(db), "", "").into_endpoint());
     let contract = Contract::compile(openapi::document(Version::V3_1))?;
     Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
 }

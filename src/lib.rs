@@ -7,6 +7,8 @@ pub mod contract;
 pub mod cors;
 pub mod db;
 pub mod docs;
+pub mod etag;
+pub mod header;
 pub mod health;
 pub mod openapi;
 pub mod payload;

@@ -9,7 +9,7 @@ use todo_api::{
     config::{Auth, AuthOptions, DatabaseOptions, Serve, ServeOptions},
     db::{DatabaseUrl, Db},
     health::Stopping,
-    openapi, server, telemetry,
+    openapi, server, tasks, telemetry,
 };
 use tokio::{
     net::TcpListener,
@@ -205,11 +205,13 @@ async fn listen_and_serve(url: DatabaseUrl, auth: Auth, serve: Serve, dev: bool)
         tracing::info!("stopping");
         stopping.begin();
     };
+    let housekeeping = tokio::spawn(tasks::remove_expired(db.clone()));
     tracing::info!(%address, "listening");
     if dev {
         greet(address, &token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)?);
     }
     server::serve(listener, app, serve.limits, stop).await;
+    housekeeping.abort();
     db.close().await.map_err(failure)?;
     tracing::info!("stopped");
     Ok(())

@@ -42,7 +42,7 @@ const COMMON_HEADERS: [(&str, &str, &str); 3] = [
 ];
 
 /// How to write headers that poem-openapi puts in upper case.
-const HEADER_NAMES: [&str; 1] = ["Location"];
+const HEADER_NAMES: [&str; 5] = ["Cache-Control", "ETag", "Idempotency-Replayed", "Link", "Location"];
 
 /// The document.
 #[must_use]
@@ -152,7 +152,7 @@ fn describe_headers(response: &mut Value) {
     let common = COMMON_HEADERS
         .iter()
         .map(|(name, ..)| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
-    let headers: Map<_, _> = own.chain(common).collect();
+    let headers: Map<_, _> = common.chain(own).collect();
     merge(response, json!({ "headers": null }));
     merge(response, json!({ "headers": headers }));
 }

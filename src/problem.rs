@@ -20,7 +20,7 @@ use crate::db::DbError;
 /// The media type of [`Problem`] (RFC 9457, section 6.1).
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
-/// Seconds after which a client may try again while the database is away.
+/// Seconds after which a client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// What went wrong; clients branch on it, so a released code keeps its meaning.
@@ -28,7 +28,7 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 #[oai(rename = "ProblemCode", rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
-    /// The request is not well-formed, for instance a body that is not JSON.
+    /// The request is not well-formed: a body that is not JSON, or a header that cannot be read.
     MalformedRequest,
     /// No bearer token was sent.
     TokenMissing,
@@ -46,6 +46,12 @@ pub enum Code {
     MethodNotAllowed,
     /// The body did not arrive in time.
     RequestTimeout,
+    /// A request with the same `Idempotency-Key` is still being worked on; try again after `Retry-After`.
+    IdempotencyKeyInFlight,
+    /// The `Idempotency-Key` stands for a request with another body.
+    IdempotencyKeyReused,
+    /// The task has another version than `If-Match` expects.
+    PreconditionFailed,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not declared as `application/json`.
@@ -69,9 +75,11 @@ impl Code {
             Self::TaskNotFound | Self::RouteNotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::IdempotencyKeyInFlight => StatusCode::CONFLICT,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::ValidationFailed => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::IdempotencyKeyReused | Self::ValidationFailed => StatusCode::UNPROCESSABLE_ENTITY,
             Self::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -88,6 +96,9 @@ impl Code {
             Self::RouteNotFound => "There is no such path",
             Self::MethodNotAllowed => "The path does not take this method",
             Self::RequestTimeout => "The request did not arrive in time",
+            Self::IdempotencyKeyInFlight => "The idempotency key is in flight",
+            Self::IdempotencyKeyReused => "The idempotency key stands for another request",
+            Self::PreconditionFailed => "The task has changed",
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be application/json",
             Self::ValidationFailed => "The request breaks the contract",
@@ -132,7 +143,7 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let headers = match code.status() {
             StatusCode::UNAUTHORIZED => vec![(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))],
-            StatusCode::SERVICE_UNAVAILABLE => vec![(header::RETRY_AFTER, RETRY_AFTER)],
+            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => vec![(header::RETRY_AFTER, RETRY_AFTER)],
             _ => Vec::new(),
         };
         Self { code, detail: detail.into(), errors: Vec::new(), headers }
@@ -285,24 +296,38 @@ const EXAMPLE_REQUEST_ID: &str = "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88";
 pub const ITEM: u8 = 1;
 /// An operation that takes a body.
 pub const BODY: u8 = 2;
+/// An operation that takes `If-Match`.
+pub const IF_MATCH: u8 = 4;
+/// An operation that takes `If-None-Match`.
+pub const IF_NONE_MATCH: u8 = 8;
+/// An operation that takes `Idempotency-Key`.
+pub const KEY: u8 = 16;
+const ANY: u8 = u8::MAX;
 
 /// What an operation answers when it fails: a [`Problem`] with one of the statuses that its `TRAITS` imply, so that
 /// the document of each operation lists exactly the statuses it can answer.
 #[derive(Debug)]
 pub struct Fail<const TRAITS: u8>(Problem);
 
-/// Status, the trait that implies it (0: any operation), description.
-const RESPONSES: [(u16, u8, &str); 10] = [
-    (400, BODY, "The body is not JSON."),
-    (401, 0, "No token, or one that is malformed, expired or otherwise not valid."),
+/// Status, the traits that imply it, description.
+const RESPONSES: [(u16, u8, &str); 12] = [
+    (400, BODY | IF_MATCH | IF_NONE_MATCH | KEY, "The body is not JSON, or a header cannot be read."),
+    (401, ANY, "No token, or one that is malformed, expired or otherwise not valid."),
     (403, ITEM, "The task belongs to another user."),
     (404, ITEM, "There is no such task, or the id is not a lower-case UUID."),
     (408, BODY, "The body did not arrive in time."),
+    (409, KEY, "A request with the same `Idempotency-Key` is still being worked on."),
+    (412, IF_MATCH, "The task has another version than `If-Match` expects; nothing was changed."),
     (413, BODY, "The body is larger than 64 KiB."),
     (415, BODY, "The body is not declared as `application/json`."),
-    (422, 0, "The body or a parameter breaks the rules that `errors` lists; nothing was changed."),
-    (500, 0, "The server made a mistake; the answer says nothing of its cause."),
-    (503, 0, "The database cannot be reached, or the server is about to stop."),
+    (
+        422,
+        ANY,
+        "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for another \
+         request; nothing was changed.",
+    ),
+    (500, ANY, "The server made a mistake; the answer says nothing of its cause."),
+    (503, ANY, "The database cannot be reached, or the server is about to stop."),
 ];
 
 impl<const TRAITS: u8> From<Problem> for Fail<TRAITS> {
@@ -332,7 +357,7 @@ impl<const TRAITS: u8> ApiResponse for Fail<TRAITS> {
             deprecated: false,
             schema,
         };
-        let declared = RESPONSES.iter().filter(|(_, implied, _)| *implied == 0 || TRAITS & implied != 0);
+        let declared = RESPONSES.iter().filter(|(_, traits, _)| *traits == ANY || TRAITS & traits != 0);
         let responses = declared.map(|&(status, _, description)| MetaResponse {
             description,
             status: Some(status),
@@ -344,7 +369,7 @@ impl<const TRAITS: u8> ApiResponse for Fail<TRAITS> {
                     "The challenge of RFC 6750, with the reason for a refusal.",
                     String::schema_ref(),
                 )],
-                503 => vec![header("Retry-After", "Seconds after which to try again.", u32::schema_ref())],
+                409 | 503 => vec![header("Retry-After", "Seconds after which to try again.", u32::schema_ref())],
                 _ => Vec::new(),
             },
         });
@@ -365,6 +390,8 @@ pub fn example(status: &str) -> serde_json::Value {
         "403" => (Code::TaskForbidden, "only its owner may see or change it"),
         "404" => (Code::TaskNotFound, "no task has this id"),
         "408" => (Code::RequestTimeout, "send the whole body at once"),
+        "409" => (Code::IdempotencyKeyInFlight, "the first request with this key has no answer yet"),
+        "412" => (Code::PreconditionFailed, "read the task again: its ETag is no longer the one expected"),
         "413" => (Code::PayloadTooLarge, "send at most 65536 bytes"),
         "415" => (Code::UnsupportedMediaType, "send the header `Content-Type: application/json`"),
         "422" => return ProblemDocument::example().to_json().unwrap_or_default(),

@@ -3,6 +3,7 @@
 //! Migrations know no entity: an entity follows the newest schema, a migration keeps describing its own day.
 
 mod m20261121_000001_users_and_tasks;
+mod m20261121_000002_idempotency_keys;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{
@@ -17,7 +18,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_users_and_tasks::Migration)]
+        vec![
+            Box::new(m20261121_000001_users_and_tasks::Migration),
+            Box::new(m20261121_000002_idempotency_keys::Migration),
+        ]
     }
 }
 

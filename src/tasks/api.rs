@@ -3,26 +3,41 @@
 use poem_openapi::{
     ApiResponse, OpenApi, Tags,
     param::{Path, Query},
+    types::ToJSON,
 };
+use serde_json::Value;
 
 use super::{
+    cursor::{Cursor, Position},
     dto::{Order, Sort, Status, TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
+    entity::Model,
     id::TaskId,
-    store::{StoreError, Tasks},
+    idempotency::{IdempotencyKey, InFlight},
+    store::{Creation, List, StoreError, Tasks},
 };
 use crate::{
     auth::Bearer,
     contract::DeclaredQuery,
     db::Db,
+    etag::{ETag, IfMatch, IfNoneMatch},
+    header::OptionalHeader,
     payload::{Body, Json},
-    problem::{BODY, Code, Fail, ITEM, Problem},
+    problem::{BODY, Code, Fail, IF_MATCH, IF_NONE_MATCH, ITEM, KEY, Problem, Violation},
 };
 
 /// The task endpoints.
 #[derive(Debug)]
 pub struct TasksApi {
-    /// Where the tasks are.
-    pub db: Db,
+    db: Db,
+    in_flight: InFlight,
+}
+
+impl TasksApi {
+    /// The endpoints of the tasks in this database.
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self { db, in_flight: InFlight::default() }
+    }
 }
 
 #[derive(Tags)]
@@ -33,20 +48,31 @@ enum Tag {
 
 #[derive(ApiResponse)]
 enum Listed {
-    /// The tasks.
+    /// A page of the tasks.
     #[oai(status = 200)]
-    Ok(Json<Vec<TaskResponse>>),
+    Ok(
+        Json<Vec<TaskResponse>>,
+        /// The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page.
+        #[oai(header = "Link")]
+        Option<String>,
+    ),
 }
 
 #[derive(ApiResponse)]
 enum Created {
-    /// The task as created.
+    /// The task as created, now or by the first request with this `Idempotency-Key`.
     #[oai(status = 201)]
     Created(
         Json<TaskResponse>,
         /// The path of the task.
         #[oai(header = "Location")]
         String,
+        /// The version of the task.
+        #[oai(header = "ETag")]
+        ETag,
+        /// `true` where this is the answer to an earlier request with the same key.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<bool>,
     ),
 }
 
@@ -54,7 +80,37 @@ enum Created {
 enum Found {
     /// The task.
     #[oai(status = 200)]
-    Ok(Json<TaskResponse>),
+    Ok(
+        Json<TaskResponse>,
+        /// The version of the task.
+        #[oai(header = "ETag")]
+        ETag,
+        /// Kept by the caller alone, and only to be asked for again.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+    /// The caller has this version already.
+    #[oai(status = 304)]
+    NotModified(
+        /// The version of the task.
+        #[oai(header = "ETag")]
+        ETag,
+        /// Kept by the caller alone, and only to be asked for again.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Changed {
+    /// The task as it is now.
+    #[oai(status = 200)]
+    Ok(
+        Json<TaskResponse>,
+        /// The version of the task.
+        #[oai(header = "ETag")]
+        ETag,
+    ),
 }
 
 #[derive(ApiResponse)]
@@ -64,12 +120,18 @@ enum Deleted {
     NoContent,
 }
 
+/// An `ETag` is of use only where the answer may be kept.
+const REVALIDATE: &str = "private, no-cache";
+const LIMIT: usize = 100;
+
 #[OpenApi(prefix_path = "/api", tag = "Tag::Tasks")]
 impl TasksApi {
     /// List the user's tasks
     ///
-    /// Newest first, unless `sort` and `order` say otherwise. Ties break by `id`.
+    /// Newest first, unless `sort` and `order` say otherwise; ties break by `id`. A page holds `limit` tasks; where more
+    /// follow, `Link` has the address of the next page, which stays exact while tasks before it come and go.
     #[oai(path = "/tasks", method = "get", operation_id = "listTasks")]
+    #[allow(clippy::too_many_arguments, reason = "one for each parameter of the operation")]
     async fn list(
         &self,
         user: Bearer,
@@ -82,89 +144,173 @@ impl TasksApi {
         sort: Query<Sort>,
         /// The direction; `desc` where `sort` is `created`, `asc` otherwise, unless given.
         order: Query<Option<Order>>,
+        /// How many tasks a page holds.
+        #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]
+        limit: Query<u64>,
+        /// Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`.
+        cursor: Query<Option<Cursor>>,
     ) -> Result<Listed, Fail<0>> {
-        let order = order.0.unwrap_or(match sort.0 {
+        let (status, sort) = (status.0, sort.0);
+        let order = order.0.unwrap_or(match sort {
             Sort::Created => Order::Desc,
             Sort::Title | Sort::DueDate => Order::Asc,
         });
-        let tasks = Tasks::of(&self.db, user.id()).list(status.0, sort.0, order).await?;
-        Ok(Listed::Ok(Json(tasks.into_iter().map(TaskResponse::from).collect())))
+        let after = match cursor.0 {
+            None => None,
+            Some(Cursor(cursor)) => Some(Position::decode(&cursor, status, sort, order).ok_or_else(foreign_cursor)?),
+        };
+        let limit = usize::try_from(limit.0).unwrap_or(LIMIT);
+        let page = Tasks::of(&self.db, user.id()).list(&List { status, sort, order, limit, after }).await?;
+        let next = page.next.map(|last| {
+            let cursor = last.encode(status, sort, order);
+            let (status, sort, order) = (word(&status), word(&sort), word(&order));
+            let query = format!("status={status}&sort={sort}&order={order}&limit={limit}&cursor={cursor}");
+            format!("</api/tasks?{query}>; rel=\"next\"")
+        });
+        Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next))
     }
 
     /// Create a task
     ///
-    /// Only the title is required. The task belongs to the user of the token.
+    /// Only the title is required. The task belongs to the user of the token. With an `Idempotency-Key` the request can
+    /// be repeated for 24 hours: the first one creates the task, later ones get the same answer, even when the task has
+    /// changed or gone since.
     #[oai(path = "/tasks", method = "post", operation_id = "createTask")]
-    async fn create(&self, user: Bearer, _query: DeclaredQuery, body: Body<TaskCreate>) -> Result<Created, Fail<BODY>> {
-        let task = Tasks::of(&self.db, user.id()).create(body.0).await?;
+    async fn create(
+        &self,
+        user: Bearer,
+        _query: DeclaredQuery,
+        /// Stands for this request: 1 to 255 visible ASCII characters, such as a new UUID.
+        #[oai(name = "Idempotency-Key")]
+        key: OptionalHeader<IdempotencyKey>,
+        body: Body<TaskCreate>,
+    ) -> Result<Created, Fail<{ BODY | KEY }>> {
+        let key = key.0.as_ref();
+        let flight = key.map(|key| self.in_flight.begin(user.id(), key).ok_or_else(in_flight)).transpose()?;
+        let (task, version, replayed) = match Tasks::of(&self.db, user.id()).create(body.0, key).await? {
+            Creation::New(task) => (TaskResponse::from(task.clone()), task.version, None),
+            Creation::Replayed(task) => (task, 1, Some(true)),
+        };
+        drop(flight);
         let location = format!("/api/tasks/{}", task.id);
-        Ok(Created::Created(Json(task.into()), location))
+        Ok(Created::Created(Json(task), location, ETag(version), replayed))
     }
 
     /// Read a task
     ///
-    /// Answers the task whose id this is, if it is the user's own.
+    /// Answers the task whose id this is, if it is the user's own; 304 without a body where `If-None-Match` names the
+    /// version it has.
     #[oai(path = "/tasks/:id", method = "get", operation_id = "getTask")]
     async fn get(
         &self,
         user: Bearer,
         _query: DeclaredQuery,
+        /// The versions that the caller has (RFC 9110, section 13.1.2).
+        #[oai(name = "If-None-Match")]
+        known: OptionalHeader<IfNoneMatch>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Found, Fail<ITEM>> {
+    ) -> Result<Found, Fail<{ ITEM | IF_NONE_MATCH }>> {
         let task = Tasks::of(&self.db, user.id()).get(id.0.0).await?;
-        Ok(Found::Ok(Json(task.into())))
+        let etag = ETag(task.version);
+        Ok(match known.0 {
+            Some(known) if known.knows(task.version) => Found::NotModified(etag, REVALIDATE.to_owned()),
+            _ => Found::Ok(Json(task.into()), etag, REVALIDATE.to_owned()),
+        })
     }
 
     /// Change a task
     ///
     /// Changes the fields in the body and no other: a field left out keeps its value, `null` clears `description` or
-    /// `due_date`, and `{}` changes nothing.
+    /// `due_date`, and `{}` changes nothing. With `If-Match` only a version that it names is changed: of many writers
+    /// with one `ETag` exactly one wins.
     #[oai(path = "/tasks/:id", method = "put", operation_id = "updateTask")]
     async fn update(
         &self,
         user: Bearer,
         _query: DeclaredQuery,
+        /// The versions that may be changed (RFC 9110, section 13.1.1).
+        #[oai(name = "If-Match")]
+        expected: OptionalHeader<IfMatch>,
         body: Body<TaskUpdate>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Found, Fail<{ ITEM | BODY }>> {
-        let task = Tasks::of(&self.db, user.id()).update(id.0.0, body.0.into()).await?;
-        Ok(Found::Ok(Json(task.into())))
+    ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
+        let tasks = Tasks::of(&self.db, user.id());
+        Ok(tasks.update(id.0.0, body.0.into(), versions(&expected)).await?.into())
     }
 
     /// Delete a task
     ///
-    /// It is gone for good; deleting it again answers 404.
+    /// It is gone for good; deleting it again answers 404. With `If-Match` only a version that it names is deleted.
     #[oai(path = "/tasks/:id", method = "delete", operation_id = "deleteTask")]
     async fn delete(
         &self,
         user: Bearer,
         _query: DeclaredQuery,
+        /// The versions that may be deleted (RFC 9110, section 13.1.1).
+        #[oai(name = "If-Match")]
+        expected: OptionalHeader<IfMatch>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Deleted, Fail<ITEM>> {
-        Tasks::of(&self.db, user.id()).delete(id.0.0).await?;
+    ) -> Result<Deleted, Fail<{ ITEM | IF_MATCH }>> {
+        Tasks::of(&self.db, user.id()).delete(id.0.0, versions(&expected)).await?;
         Ok(Deleted::NoContent)
     }
 
     /// Complete a task, or take that back
     ///
     /// With a body sets the state, which is safe to repeat. Without one flips it, atomically: of many flips at once
-    /// none is lost.
+    /// none is lost. With `If-Match` only a version that it names is changed.
     #[oai(path = "/tasks/:id/complete", method = "patch", operation_id = "completeTask")]
     async fn complete(
         &self,
         user: Bearer,
         _query: DeclaredQuery,
+        /// The versions that may be changed (RFC 9110, section 13.1.1).
+        #[oai(name = "If-Match")]
+        expected: OptionalHeader<IfMatch>,
         body: Body<Option<TaskComplete>>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Found, Fail<{ ITEM | BODY }>> {
+    ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
         let completed = body.0.map(|body| body.completed);
-        let task = Tasks::of(&self.db, user.id()).complete(id.0.0, completed).await?;
-        Ok(Found::Ok(Json(task.into())))
+        let tasks = Tasks::of(&self.db, user.id());
+        Ok(tasks.complete(id.0.0, completed, versions(&expected)).await?.into())
     }
+}
+
+impl From<Model> for Changed {
+    fn from(task: Model) -> Self {
+        let etag = ETag(task.version);
+        Self::Ok(Json(task.into()), etag)
+    }
+}
+
+const fn default_limit() -> u64 {
+    LIMIT as u64
+}
+
+/// A value of an enumeration as a query writes it.
+fn word(value: &impl ToJSON) -> String {
+    value.to_json().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The versions that a change may meet; `None` where any will do.
+fn versions(expected: &OptionalHeader<IfMatch>) -> Option<&[i64]> {
+    match &expected.0 {
+        None | Some(IfMatch::Any) => None,
+        Some(IfMatch::OneOf(versions)) => Some(versions),
+    }
+}
+
+fn foreign_cursor() -> Problem {
+    let detail = "is not a cursor of this list: take it from `Link`, with the same status, sort and order".to_owned();
+    Problem::validation(vec![Violation { pointer: None, parameter: Some("cursor".to_owned()), detail }])
+}
+
+fn in_flight() -> Problem {
+    Problem::new(Code::IdempotencyKeyInFlight, "the first request with this key has no answer yet")
 }
 
 impl<const TRAITS: u8> From<StoreError> for Fail<TRAITS> {
@@ -172,6 +318,13 @@ impl<const TRAITS: u8> From<StoreError> for Fail<TRAITS> {
         match error {
             StoreError::NotFound => Problem::new(Code::TaskNotFound, "no task has this id").into(),
             StoreError::Forbidden => Problem::new(Code::TaskForbidden, "only its owner may see or change it").into(),
+            StoreError::Stale => {
+                let detail = "read the task again: its ETag is no longer the one expected";
+                Problem::new(Code::PreconditionFailed, detail).into()
+            }
+            StoreError::KeyReused => {
+                Problem::new(Code::IdempotencyKeyReused, "a new request needs a new Idempotency-Key").into()
+            }
             StoreError::Db(error) => error.into(),
         }
     }

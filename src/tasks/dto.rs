@@ -16,7 +16,7 @@ use super::{entity, id};
 use crate::timestamp::Timestamp;
 
 /// A task to create.
-#[derive(Debug, Object, Deserialize)]
+#[derive(Debug, Object, Deserialize, Serialize)]
 #[oai(example)]
 pub(super) struct TaskCreate {
     /// What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no
@@ -66,7 +66,7 @@ pub(super) struct TaskComplete {
 }
 
 /// A task. Every field is always there.
-#[derive(Debug, Object, Serialize)]
+#[derive(Debug, Object, Deserialize, Serialize)]
 #[oai(example)]
 pub(super) struct TaskResponse {
     /// UUIDv7, lower-case; ids sort by creation.
@@ -197,8 +197,8 @@ where
     }
 }
 
-const EXAMPLE_CREATED_AT: Option<Timestamp> = Timestamp::from_micros(1_795_254_030_123_456);
-const EXAMPLE_DUE_DATE: Option<Timestamp> = Timestamp::from_micros(1_795_798_800_000_000);
+const EXAMPLE_CREATED_AT: i64 = 1_795_254_030_123_456;
+const EXAMPLE_DUE_DATE: i64 = 1_795_798_800_000_000;
 
 fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     String::deserialize(deserializer).map(|title| title.trim_matches(is_white_space).to_owned())
@@ -219,7 +219,7 @@ impl Example for TaskCreate {
             title: "Buy milk".to_owned(),
             description: Some("Two litres, the blue one".to_owned()),
             completed: false,
-            due_date: EXAMPLE_DUE_DATE,
+            due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
         }
     }
 }
@@ -230,7 +230,7 @@ impl Example for TaskUpdate {
             title: Some("Buy oat milk".to_owned()),
             description: MaybeUndefined::Null,
             completed: None,
-            due_date: MaybeUndefined::from_opt_null(EXAMPLE_DUE_DATE),
+            due_date: MaybeUndefined::from_opt_null(Timestamp::from_micros(EXAMPLE_DUE_DATE)),
         }
     }
 }
@@ -243,13 +243,13 @@ impl Example for TaskComplete {
 
 impl Example for TaskResponse {
     fn example() -> Self {
-        let created_at = EXAMPLE_CREATED_AT.unwrap_or_else(Timestamp::now);
+        let created_at = Timestamp::from_micros(EXAMPLE_CREATED_AT).unwrap_or_else(Timestamp::now);
         Self {
             id: Uuid::from_u128(0x019a_a5d0_5c3f_7d42_8e8b_2f6f_0d9a_71c4),
             title: "Buy milk".to_owned(),
             description: Some("Two litres, the blue one".to_owned()),
             completed: false,
-            due_date: EXAMPLE_DUE_DATE,
+            due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
             user_id: "alice".to_owned(),
             created_at,
             updated_at: created_at,

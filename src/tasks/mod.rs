@@ -1,10 +1,12 @@
 //! Tasks: the six operations, their wire types, and the owner-scoped queries behind them.
 
 mod api;
+mod cursor;
 mod dto;
 mod entity;
 mod id;
+mod idempotency;
 mod owner;
 mod store;
 
-pub use self::api::TasksApi;
+pub use self::{api::TasksApi, idempotency::remove_expired};

@@ -1,0 +1,138 @@
+use std::thread;
+
+use api_tests::{Answer, Client, Method, Server};
+use serde_json::{Value, json};
+
+use crate::DATABASE;
+
+fn create(client: &Client, key: &str, body: &Value) -> Answer {
+    let request = client.request(Method::POST, "/api/tasks").header("Idempotency-Key", key);
+    client.send(request.header("Content-Type", "application/json").body(body.to_string()))
+}
+
+fn replayed(answer: &Answer) -> bool {
+    answer.header("idempotency-replayed") == "true"
+}
+
+#[test]
+fn a_create_that_is_repeated_under_its_key_is_answered_as_the_first_time() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "Buy milk", "due_date": "2026-12-01T00:00:00Z" });
+    let first = create(&alice, "key-1", &body);
+    assert_eq!((first.status, replayed(&first)), (201, false));
+    assert!(!first.headers.contains_key("idempotency-replayed"));
+    for key in ["key-1", "\"key-1\""] {
+        let again = create(&alice, key, &body);
+        assert_eq!((again.status, replayed(&again)), (201, true), "{key}");
+        assert_eq!(
+            (again.json(), again.header("location"), again.header("etag")),
+            (first.json(), first.header("location"), "\"1\"")
+        );
+    }
+    assert_eq!(alice.list(""), [first.json()]);
+}
+
+#[test]
+fn the_first_answer_is_repeated_even_when_the_task_has_changed_or_gone() {
+    let mut server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "Buy milk" });
+    let first = create(&alice, "k", &body);
+    assert_eq!(alice.put(first.header("location"), &json!({ "title": "Changed" })).status, 200);
+    assert_eq!(create(&alice, "k", &body).json(), first.json());
+    assert_eq!(alice.delete(first.header("location")).status, 204);
+    assert_eq!(create(&alice, "k", &body).json(), first.json());
+    assert!(alice.list("").is_empty());
+    server.kill();
+    let server = server.restart();
+    let again = create(&server.user("alice"), "k", &body);
+    assert_eq!((replayed(&again), again.json()), (true, first.json()), "a restart does not forget");
+}
+
+#[test]
+fn another_body_under_a_key_is_refused() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let first = create(&alice, "k", &json!({ "title": "Buy milk" }));
+    for body in [
+        json!({ "title": "Buy bread" }),
+        json!({ "title": "Buy milk", "completed": true }),
+        json!({ "title": "Buy milk", "description": "" }),
+        json!({ "title": "Buy milk", "due_date": "2026-12-01T00:00:00Z" }),
+    ] {
+        assert_eq!(create(&alice, "k", &body).problem(), "422 idempotency_key_reused", "{body}");
+    }
+    for body in [r#"{ "title" : "Buy milk" }"#, r#"{"completed":false,"title":"Buy milk","description":null}"#] {
+        let request = alice.request(Method::POST, "/api/tasks").header("Idempotency-Key", "k");
+        let answer = alice.send(request.header("Content-Type", "application/json").body(body));
+        assert!(replayed(&answer), "{body} asks for the same task");
+    }
+    assert_eq!(alice.list(""), [first.json()]);
+}
+
+#[test]
+fn keys_are_the_users_own() {
+    let server = Server::start(DATABASE);
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let first = create(&alice, "k", &json!({ "title": "Alice's" }));
+    let other = create(&bob, "k", &json!({ "title": "Bob's" }));
+    assert_eq!((other.status, replayed(&other)), (201, false));
+    assert_ne!(first.json()["id"], other.json()["id"]);
+    assert_eq!((alice.list("").len(), bob.list("").len()), (1, 1));
+}
+
+#[test]
+fn a_refused_request_takes_no_key() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    assert_eq!(create(&alice, "k", &json!({ "title": "" })).problem(), "422 validation_failed");
+    let answer = create(&alice, "k", &json!({ "title": "Buy milk" }));
+    assert_eq!((answer.status, replayed(&answer)), (201, false));
+}
+
+#[test]
+fn what_is_no_key_is_refused_and_not_ignored() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let (longest, longer) = ("x".repeat(255), "x".repeat(256));
+    for (key, status) in [
+        ("", 400),
+        ("a b", 400),
+        ("\"a", 400),
+        ("\"\"", 400),
+        (longer.as_str(), 400),
+        (longest.as_str(), 201),
+        ("!~", 201),
+    ] {
+        assert_eq!(create(&alice, key, &json!({ "title": "x" })).status, status, "{key}");
+    }
+    let request =
+        alice.request(Method::POST, "/api/tasks").header("Idempotency-Key", "a").header("Idempotency-Key", "b");
+    let twice = alice.send(request.header("Content-Type", "application/json").body(r#"{"title":"x"}"#));
+    assert_eq!(twice.problem(), "400 malformed_request");
+    assert_eq!(alice.list("").len(), 2);
+}
+
+#[test]
+fn of_24_creates_with_one_key_one_makes_a_task() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "once" });
+    let answers: Vec<Answer> = thread::scope(|scope| {
+        let creates: Vec<_> = (0..24).map(|_| scope.spawn(|| create(&alice, "k", &body))).collect();
+        creates.into_iter().map(|create| create.join().unwrap()).collect()
+    });
+    let tasks = alice.list("");
+    assert_eq!(tasks.len(), 1);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201 && !replayed(answer)).count(), 1);
+    for answer in answers {
+        match answer.status {
+            201 => assert_eq!(answer.json(), tasks[0]),
+            _ => assert_eq!(
+                (answer.problem().as_str(), answer.header("retry-after")),
+                ("409 idempotency_key_in_flight", "1")
+            ),
+        }
+    }
+}

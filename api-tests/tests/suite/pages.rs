@@ -1,0 +1,183 @@
+use api_tests::{Answer, Client, Server};
+use serde_json::{Value, json};
+
+use crate::DATABASE;
+
+const STATUSES: [&str; 3] = ["all", "pending", "completed"];
+const SORTS: [&str; 3] = ["created", "title", "due_date"];
+const ORDERS: [&str; 2] = ["asc", "desc"];
+
+/// The path and query of the next page.
+fn next(answer: &Answer) -> Option<String> {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let link = answer.headers.get("link")?.to_str().unwrap();
+    Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
+}
+
+/// All pages of a list, the first one at `path`.
+fn pages(client: &Client, path: &str) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut path = Some(path.to_owned());
+    while let Some(this) = path {
+        let answer = client.get(&this);
+        path = next(&answer);
+        pages.push(serde_json::from_slice(&answer.body).unwrap());
+    }
+    pages
+}
+
+fn ids(tasks: &[Value]) -> Vec<&str> {
+    tasks.iter().map(|task| task["id"].as_str().unwrap()).collect()
+}
+
+/// Thirty tasks with every mixture of status, equal and different titles, and due dates or none.
+fn fill(client: &Client) {
+    for n in 0..30 {
+        let due_date = (n % 3 != 0).then(|| format!("2026-12-{:02}T00:00:00Z", 1 + n % 4));
+        let title = ["b", "B", "a", "ä"][n % 4];
+        let body = json!({ "title": title, "completed": n % 5 < 2, "due_date": due_date });
+        assert_eq!(client.post("/api/tasks", &body).status, 201);
+    }
+}
+
+#[test]
+fn pages_cover_a_list_exactly_once_in_every_order_and_status() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    server.user("bob").create("not Alice's");
+    fill(&alice);
+    for status in STATUSES {
+        for sort in SORTS {
+            for order in ORDERS {
+                let query = format!("status={status}&sort={sort}&order={order}");
+                let whole = alice.list(&format!("?{query}"));
+                assert_eq!(whole.len(), [30, 18, 12][STATUSES.iter().position(|s| *s == status).unwrap()]);
+                for limit in [1, 4, 7] {
+                    let pages = pages(&alice, &format!("/api/tasks?{query}&limit={limit}"));
+                    assert!(pages.iter().rev().skip(1).all(|page| page.len() == limit), "{query}");
+                    assert_eq!(ids(&pages.concat()), ids(&whole), "{query}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_page_holds_as_many_tasks_as_asked_for_and_links_on_only_where_more_follow() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for n in 0..101 {
+        alice.create(&n.to_string());
+    }
+    for (query, length, more) in [
+        ("", 100, true),
+        ("?limit=101", 101, false),
+        ("?limit=100", 100, true),
+        ("?limit=500", 101, false),
+        ("?limit=1", 1, true),
+    ] {
+        let answer = alice.get(&format!("/api/tasks{query}"));
+        assert_eq!((answer.json().as_array().unwrap().len(), next(&answer).is_some()), (length, more), "{query}");
+    }
+    for query in ["limit=0", "limit=501", "limit=-1", "limit=", "limit=1.5", "limit=x", "limit=99999999999999999999"] {
+        assert_eq!(alice.get(&format!("/api/tasks?{query}")).violations(), ["limit"], "{query}");
+    }
+}
+
+#[test]
+fn pages_stay_exact_while_tasks_before_them_come_and_go() {
+    for sort in SORTS {
+        for order in ORDERS {
+            let server = Server::start(DATABASE);
+            let alice = server.user("alice");
+            fill(&alice);
+            let path = format!("/api/tasks?sort={sort}&order={order}&limit=5");
+            let whole = alice.list(&format!("?sort={sort}&order={order}"));
+            let first = alice.get(&path);
+            let page: Vec<Value> = serde_json::from_slice(&first.body).unwrap();
+            // The page's tasks go, its last one included, and others come at both ends of the order.
+            for task in &page {
+                assert_eq!(alice.delete(&format!("/api/tasks/{}", task["id"].as_str().unwrap())).status, 204);
+            }
+            let (before, behind) = (
+                json!({ "title": "\u{1}", "due_date": "0000-01-01T00:00:00Z" }),
+                json!({ "title": "\u{10ffff}", "due_date": "9999-01-01T00:00:00Z" }),
+            );
+            let new = [alice.post("/api/tasks", &before).json(), alice.post("/api/tasks", &behind).json()];
+            let rest = pages(&alice, &next(&first).unwrap()).concat();
+            let old: Vec<&str> = ids(&rest).into_iter().filter(|id| !ids(&new).contains(id)).collect();
+            assert_eq!(old, ids(&whole)[5..], "sort={sort} order={order}");
+        }
+    }
+}
+
+#[test]
+fn a_cursor_that_is_garbled_or_of_another_list_is_refused() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    fill(&alice);
+    let cursor = |query: &str| {
+        let link = next(&alice.get(&format!("/api/tasks?{query}&limit=2"))).unwrap();
+        link.rsplit_once("cursor=").unwrap().1.to_owned()
+    };
+    let own = cursor("sort=title&status=pending");
+    assert_eq!(alice.get(&format!("/api/tasks?sort=title&status=pending&cursor={own}")).status, 200);
+    assert_eq!(
+        alice.get(&format!("/api/tasks?sort=title&status=pending&limit=9&cursor={own}")).status,
+        200,
+        "limit may change"
+    );
+    for query in [
+        "",
+        "sort=title",
+        "status=pending",
+        "sort=due_date&status=pending",
+        "sort=title&status=completed",
+        "sort=title&order=desc&status=pending",
+    ] {
+        assert_eq!(alice.get(&format!("/api/tasks?{query}&cursor={own}")).violations(), ["cursor"], "{query}");
+    }
+    let created = cursor("sort=created");
+    for garbled in [
+        "",
+        "x",
+        "%00",
+        "null",
+        &created[1..],
+        &created[..created.len() - 2],
+        &format!("{created}A"),
+        &format!("{created}%3D"),
+        &"A".repeat(4097),
+    ] {
+        assert_eq!(alice.get(&format!("/api/tasks?cursor={garbled}")).violations(), ["cursor"], "{garbled}");
+    }
+}
+
+#[test]
+fn a_cursor_authorizes_nothing() {
+    let server = Server::start(DATABASE);
+    let (alice, mallory) = (server.user("alice"), server.user("mallory"));
+    for n in 0..6 {
+        alice.create(&format!("secret {n}"));
+        mallory.create(&format!("own {n}"));
+    }
+    for sort in SORTS {
+        let link = next(&alice.get(&format!("/api/tasks?sort={sort}&limit=2"))).unwrap();
+        for page in pages(&mallory, &link) {
+            assert!(page.iter().all(|task| task["user_id"] == "mallory"), "{page:?}");
+        }
+    }
+}
+
+#[test]
+fn a_cursor_outlives_a_restart() {
+    let mut server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    fill(&alice);
+    let whole = alice.list("?sort=due_date");
+    let link = next(&alice.get("/api/tasks?sort=due_date&limit=20")).unwrap();
+    server.kill();
+    let server = server.restart();
+    let rest = pages(&server.user("alice"), &link).concat();
+    assert_eq!(ids(&rest), ids(&whole)[20..]);
+}

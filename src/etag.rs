@@ -1,0 +1,192 @@
+//! Entity tags and the conditions on them (RFC 9110, sections 8.8.3 and 13.1): a row's version, in quotes.
+
+use std::borrow::Cow;
+
+use poem::http::HeaderValue;
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ToHeader, Type},
+};
+
+use crate::header::HeaderField;
+
+/// The strong entity tag of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ETag(pub i64);
+
+impl Type for ETag {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string(etag)".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(example(r#""1""#)))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ToHeader for ETag {
+    fn to_header(&self) -> Option<HeaderValue> {
+        HeaderValue::try_from(format!("\"{}\"", self.0)).ok()
+    }
+}
+
+/// `If-Match`: the change is made only where the row has one of these versions. Tags are compared strongly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// `*`: where there is a row at all.
+    Any,
+    /// Versions of the strong tags; tags that no row can have are left out.
+    OneOf(Vec<i64>),
+}
+
+/// `If-None-Match`: the answer is needed only where the row has another version. Tags are compared weakly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfNoneMatch {
+    /// `*`: where there is no row.
+    Any,
+    /// Versions of the tags; tags that no row can have are left out.
+    NoneOf(Vec<i64>),
+}
+
+impl IfNoneMatch {
+    /// Whether the caller has this version already.
+    #[must_use]
+    pub fn knows(&self, version: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::NoneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
+const RULE: &str = r#"must be * or a list of entity tags, such as "1" or "1", "2""#;
+
+impl HeaderField for IfMatch {
+    fn schema() -> MetaSchema {
+        example(r#""1""#)
+    }
+
+    fn parse(value: &[u8]) -> Result<Self, &'static str> {
+        if value == b"*" {
+            return Ok(Self::Any);
+        }
+        let tags = entity_tags(value).ok_or(RULE)?;
+        Ok(Self::OneOf(tags.into_iter().filter(|tag| !tag.weak).filter_map(|tag| version(tag.opaque)).collect()))
+    }
+}
+
+impl HeaderField for IfNoneMatch {
+    fn schema() -> MetaSchema {
+        example(r#""1""#)
+    }
+
+    fn parse(value: &[u8]) -> Result<Self, &'static str> {
+        if value == b"*" {
+            return Ok(Self::Any);
+        }
+        let tags = entity_tags(value).ok_or(RULE)?;
+        Ok(Self::NoneOf(tags.into_iter().filter_map(|tag| version(tag.opaque)).collect()))
+    }
+}
+
+struct EntityTag<'a> {
+    weak: bool,
+    opaque: &'a [u8],
+}
+
+/// The tags of a list; `None` where it is no list of tags, or an empty one.
+fn entity_tags(value: &[u8]) -> Option<Vec<EntityTag<'_>>> {
+    let mut tags = Vec::new();
+    let mut rest = value.trim_ascii();
+    while !rest.is_empty() {
+        // A list may have empty elements (RFC 9110, section 5.6.1.2).
+        if let Some(behind) = rest.strip_prefix(b",") {
+            rest = behind.trim_ascii_start();
+            continue;
+        }
+        let strong = rest.strip_prefix(b"W/");
+        let quoted = strong.unwrap_or(rest).strip_prefix(b"\"")?;
+        let (opaque, behind) = quoted.split_at_checked(quoted.iter().position(|byte| *byte == b'"')?)?;
+        if !opaque.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)) {
+            return None;
+        }
+        tags.push(EntityTag { weak: strong.is_some(), opaque });
+        rest = behind.strip_prefix(b"\"")?.trim_ascii_start();
+        if !(rest.is_empty() || rest.starts_with(b",")) {
+            return None;
+        }
+    }
+    (!tags.is_empty()).then_some(tags)
+}
+
+/// The version whose tag this is.
+fn version(opaque: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(opaque).ok()?;
+    text.parse().ok().filter(|version: &i64| version.to_string() == text)
+}
+
+fn example(value: &str) -> MetaSchema {
+    MetaSchema { example: Some(value.into()), ..MetaSchema::new("string") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_tags_is_read_and_weak_ones_never_match_for_a_change() {
+        for (value, for_change, for_read) in [
+            (r#""1""#, &[1][..], &[1][..]),
+            (r#""1","2" , "3""#, &[1, 2, 3], &[1, 2, 3]),
+            (r#"W/"1", "2""#, &[2], &[1, 2]),
+            (r#", "1",,"2","#, &[1, 2], &[1, 2]),
+            (r#""", "x", "01", "+1", "1 ", "9223372036854775808""#, &[], &[]),
+            ("\"\u{e9}\"", &[], &[]),
+            (r#""a,b", "2""#, &[2], &[2]),
+        ] {
+            let bytes = value.as_bytes();
+            if value.contains("\"1 \"") {
+                assert_eq!(IfMatch::parse(bytes), Err(RULE), "a space is no part of a tag");
+                continue;
+            }
+            assert_eq!(IfMatch::parse(bytes), Ok(IfMatch::OneOf(for_change.to_vec())), "{value}");
+            assert_eq!(IfNoneMatch::parse(bytes), Ok(IfNoneMatch::NoneOf(for_read.to_vec())), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_refused() {
+        for value in [
+            "",
+            " ",
+            ",",
+            "1",
+            "\"1",
+            "1\"",
+            "w/\"1\"",
+            "W/ \"1\"",
+            "W/1",
+            "*, \"1\"",
+            "**",
+            "\"1\" \"2\"",
+            "\"1\"\"2\"",
+            "\"\u{7f}\"",
+        ] {
+            assert_eq!(IfMatch::parse(value.as_bytes()), Err(RULE), "{value}");
+            assert_eq!(IfNoneMatch::parse(value.as_bytes()), Err(RULE), "{value}");
+        }
+    }
+}

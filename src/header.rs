@@ -1,0 +1,57 @@
+//! Request headers that are optional, but refused when they are not well-formed: never treated as absent.
+
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
+};
+
+use crate::problem::{Code, Problem};
+
+/// What a header field may hold.
+pub trait HeaderField: Sized + Send {
+    /// Its value as the document shows it.
+    fn schema() -> MetaSchema;
+
+    /// Reads the value; several lines of the field come joined by a comma (RFC 9110, section 5.3).
+    ///
+    /// # Errors
+    ///
+    /// What the value must be.
+    fn parse(value: &[u8]) -> Result<Self, &'static str>;
+}
+
+/// A header, as an argument of an operation.
+#[derive(Debug)]
+pub struct OptionalHeader<T>(pub Option<T>);
+
+impl<'a, T: HeaderField> ApiExtractor<'a> for OptionalHeader<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn param_in() -> Option<MetaParamIn> {
+        Some(MetaParamIn::Header)
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Some(MetaSchemaRef::Inline(Box::new(T::schema())))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let mut lines = request.headers().get_all(options.name).iter();
+        let Some(first) = lines.next() else { return Ok(Self(None)) };
+        let mut value = first.as_bytes().to_vec();
+        for line in lines {
+            value.extend_from_slice(b", ");
+            value.extend_from_slice(line.as_bytes());
+        }
+        let refuse = |rule| Problem::new(Code::MalformedRequest, format!("the header {} {rule}", options.name));
+        Ok(Self(Some(T::parse(&value).map_err(refuse)?)))
+    }
+}

@@ -1,0 +1,177 @@
+//! Where a page ended, as an opaque text that only this server reads. It chooses rows, and authorizes nothing.
+
+use std::borrow::Cow;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseFromParameter, ParseResult, Type},
+};
+use uuid::Uuid;
+
+use super::dto::{Order, Sort, Status};
+use crate::timestamp::Timestamp;
+
+/// Changes whenever the meaning of the bytes does, so that a cursor is understood or refused, and never misread.
+const VERSION: u8 = 1;
+
+/// The last task of a page, by what the list sorts by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Position {
+    Created(Uuid),
+    Title(String, Uuid),
+    /// Among the tasks with a due date.
+    Dated(Timestamp, Uuid),
+    /// Among those without one.
+    Undated(Uuid),
+}
+
+impl Position {
+    /// The position in lists of this kind, as a cursor.
+    pub(super) fn encode(&self, status: Status, sort: Sort, order: Order) -> String {
+        let mut bytes = head(status, sort, order).to_vec();
+        match self {
+            Self::Created(id) | Self::Undated(id) => bytes.extend_from_slice(id.as_bytes()),
+            Self::Title(key, id) => {
+                bytes.extend_from_slice(id.as_bytes());
+                bytes.extend_from_slice(key.as_bytes());
+            }
+            Self::Dated(due_date, id) => {
+                bytes.extend_from_slice(id.as_bytes());
+                bytes.extend_from_slice(&due_date.micros().to_be_bytes());
+            }
+        }
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The position that a cursor of such a list stands for; `None` where it is none, or one of another list.
+    pub(super) fn decode(cursor: &str, status: Status, sort: Sort, order: Order) -> Option<Self> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
+        let rest = bytes.strip_prefix(&head(status, sort, order)[..])?;
+        let (id, rest) = rest.split_first_chunk()?;
+        let id = Uuid::from_bytes(*id);
+        match (sort, rest) {
+            (Sort::Created, []) => Some(Self::Created(id)),
+            (Sort::Title, key) => {
+                Some(Self::Title(String::from_utf8(key.to_vec()).ok()?, id)).filter(|_| !key.contains(&0))
+            }
+            (Sort::DueDate, []) => Some(Self::Undated(id)),
+            (Sort::DueDate, micros) => {
+                let micros = i64::from_be_bytes(micros.try_into().ok()?);
+                Some(Self::Dated(Timestamp::from_micros(micros)?, id))
+            }
+            (Sort::Created, _) => None,
+        }
+    }
+}
+
+/// What a cursor is bound to.
+const fn head(status: Status, sort: Sort, order: Order) -> [u8; 4] {
+    let status = match status {
+        Status::All => b'a',
+        Status::Pending => b'p',
+        Status::Completed => b'c',
+    };
+    let sort = match sort {
+        Sort::Created => b'c',
+        Sort::Title => b't',
+        Sort::DueDate => b'd',
+    };
+    let order = match order {
+        Order::Asc => b'a',
+        Order::Desc => b'd',
+    };
+    [VERSION, status, sort, order]
+}
+
+/// A cursor as it came, not yet understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cursor(pub(super) String);
+
+impl Type for Cursor {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string(cursor)".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            min_length: Some(1),
+            max_length: Some(4096),
+            ..MetaSchema::new("string")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromParameter for Cursor {
+    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
+        Ok(Self(value.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: Uuid = Uuid::from_u128(0x019a_a5d0_5c3f_7d42_8e8b_2f6f_0d9a_71c4);
+
+    fn kinds() -> impl Iterator<Item = (Status, Sort, Order)> {
+        let statuses = [Status::All, Status::Pending, Status::Completed];
+        let sorts = [Sort::Created, Sort::Title, Sort::DueDate];
+        statuses.into_iter().flat_map(move |status| {
+            sorts.into_iter().flat_map(move |sort| [Order::Asc, Order::Desc].map(move |order| (status, sort, order)))
+        })
+    }
+
+    fn positions(sort: Sort) -> Vec<Position> {
+        match sort {
+            Sort::Created => vec![Position::Created(ID)],
+            Sort::Title => ["", "a", "été 🎉"].map(|key| Position::Title(key.to_owned(), ID)).to_vec(),
+            Sort::DueDate => vec![Position::Undated(ID), Position::Dated(Timestamp::min(), ID)],
+        }
+    }
+
+    #[test]
+    fn a_cursor_is_understood_by_lists_of_its_kind_and_refused_by_all_others() {
+        for (status, sort, order) in kinds() {
+            for position in positions(sort) {
+                let cursor = position.encode(status, sort, order);
+                for kind in kinds() {
+                    let decoded = Position::decode(&cursor, kind.0, kind.1, kind.2);
+                    assert_eq!(decoded, (kind == (status, sort, order)).then(|| position.clone()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_garbled_cursor_is_refused() {
+        let cursor = Position::Created(ID).encode(Status::All, Sort::Created, Order::Desc);
+        let newer = BASE64_URL_SAFE_NO_PAD
+            .encode([&[VERSION + 1], &head(Status::All, Sort::Created, Order::Desc)[1..], ID.as_bytes()].concat());
+        for garbled in [
+            "",
+            "x",
+            "null",
+            &cursor[1..],
+            &cursor[..cursor.len() - 1],
+            &format!("{cursor}A"),
+            &format!("{cursor}="),
+            &newer,
+        ] {
+            assert_eq!(Position::decode(garbled, Status::All, Sort::Created, Order::Desc), None, "{garbled}");
+        }
+    }
+}
