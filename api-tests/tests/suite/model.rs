@@ -114,7 +114,7 @@ impl Model {
                 match () {
                     () if !alive => assert_eq!(answer.problem(), "404 task_not_found"),
                     () if expected.is_some_and(|expected| expected != version) => {
-                        assert_eq!(answer.problem(), "412 precondition_failed")
+                        assert_eq!(answer.problem(), "412 precondition_failed");
                     }
                     () => {
                         assert_eq!(answer.status, 204);
