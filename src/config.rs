@@ -10,7 +10,7 @@ use crate::{
     app::BodyLimits,
     auth::{InvalidSecret, Secret},
     cors::Cors,
-    db::{DatabaseUrl, InvalidUrl},
+    db::{DatabaseUrl, InvalidUrl, Lanes},
     server::Limits,
     telemetry::Format,
 };
@@ -50,17 +50,46 @@ pub struct DatabaseOptions {
     /// The database, as Neon names it; wins where both are set
     #[arg(long, env = "NEON_DB_URL", hide_env_values = true, value_name = "URL")]
     neon_db_url: Option<String>,
+    /// Connections to a PostgreSQL server that reads share
+    #[arg(long, env = "DB_READ_CONNECTIONS", default_value = "2", value_name = "NUMBER")]
+    db_read_connections: String,
+    /// Connections to a PostgreSQL server that writes share
+    #[arg(long, env = "DB_WRITE_CONNECTIONS", default_value = "16", value_name = "NUMBER")]
+    db_write_connections: String,
+}
+
+/// The checked [`DatabaseOptions`].
+#[derive(Debug)]
+pub struct Database {
+    /// Where it is.
+    pub url: DatabaseUrl,
+    /// The connections to share.
+    pub lanes: Lanes,
 }
 
 impl DatabaseOptions {
     /// # Errors
     ///
     /// [`ConfigError`] for a URL that names no database.
-    pub fn url(&self) -> Result<DatabaseUrl, ConfigError> {
+    pub fn check(&self) -> Result<Database, ConfigError> {
         let neon = given(self.neon_db_url.as_deref()).map(|url| ("NEON_DB_URL", url));
         let other = given(self.database_url.as_deref()).map(|url| ("DATABASE_URL", url));
         let (variable, url) = neon.or(other).unwrap_or(("DATABASE_URL", DatabaseUrl::EMBEDDED));
-        url.parse().map_err(|InvalidUrl(problem)| invalid(variable, problem, DatabaseUrl::EMBEDDED))
+        Ok(Database {
+            url: url.parse().map_err(|InvalidUrl(problem)| invalid(variable, problem, DatabaseUrl::EMBEDDED))?,
+            lanes: Lanes {
+                reads: number("DB_READ_CONNECTIONS", &self.db_read_connections, "2")?,
+                writes: number("DB_WRITE_CONNECTIONS", &self.db_write_connections, "16")?,
+            },
+        })
+    }
+}
+
+impl Database {
+    /// The embedded one, whatever the environment says.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self { url: DatabaseUrl::embedded(), lanes: Lanes { reads: 1, writes: 1 } }
     }
 }
 
@@ -171,8 +200,8 @@ pub struct ServeOptions {
     /// How log lines look: pretty or json [default: pretty for dev, json for serve]
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<String>,
-    /// What to log, as tracing-subscriber's `EnvFilter` reads it, such as `info,todo_api=debug`
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
+    /// What to log, as tracing-subscriber's `EnvFilter` reads it; `info,todo_api=debug` adds SQL
+    #[arg(long, env = "RUST_LOG", default_value = "info,tokio_postgres=warn", value_name = "FILTER")]
     rust_log: String,
     /// Connections at a time; further ones wait
     #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000", value_name = "NUMBER")]

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use todo_api::{
     app::{self, State},
     auth::{self, Key, Verifier},
-    config::{Auth, AuthOptions, DatabaseOptions, Serve, ServeOptions},
-    db::{DatabaseUrl, Db},
+    config::{Auth, AuthOptions, Database, DatabaseOptions, Serve, ServeOptions},
+    db::{Db, DbError},
     health::Stopping,
     openapi, server, tasks, telemetry,
 };
@@ -18,6 +18,8 @@ use tokio::{
 
 /// Files beside the connections: the database, the listener, standard streams.
 const OTHER_FILES: u64 = 256;
+/// Time between two looks for a database that is not there yet.
+const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 const DEV_USER: &str = "demo";
 const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -136,17 +138,14 @@ fn run() -> Result<(), Failure> {
             println!("{}", token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?);
             Ok(())
         }
-        Command::Migrate { database, step } => {
-            let url = database.url().map_err(misuse)?;
-            block_on(migrate(url, step))
-        }
+        Command::Migrate { database, step } => block_on(migrate(database.check().map_err(misuse)?, step)),
         Command::Serve { database, auth, serve } => {
-            let (url, auth) = (database.url().map_err(misuse)?, auth.check().map_err(misuse)?);
-            block_on(listen_and_serve(url, auth, serve.check().map_err(misuse)?, false))
+            let (database, auth) = (database.check().map_err(misuse)?, auth.check().map_err(misuse)?);
+            block_on(listen_and_serve(database, auth, serve.check().map_err(misuse)?, false))
         }
         Command::Dev { auth, serve } => {
-            let (url, auth) = (DatabaseUrl::embedded(), auth.check_for_development().map_err(misuse)?);
-            block_on(listen_and_serve(url, auth, serve.check_for_development().map_err(misuse)?, true))
+            let auth = auth.check_for_development().map_err(misuse)?;
+            block_on(listen_and_serve(Database::embedded(), auth, serve.check_for_development().map_err(misuse)?, true))
         }
     }
 }
@@ -160,8 +159,8 @@ fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure>
     auth::sign(&auth.secret, user, lifetime, auth.issuer.as_deref(), auth.audience.as_deref()).map_err(failure)
 }
 
-async fn migrate(url: DatabaseUrl, step: Step) -> Result<(), Failure> {
-    let db = Db::open(&url).map_err(failure)?;
+async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
+    let db = Db::open(&database.url, database.lanes).map_err(failure)?;
     let migrations = match step {
         Step::Up => db.migrate_up().await,
         Step::Down => db.migrate_down().await,
@@ -170,17 +169,17 @@ async fn migrate(url: DatabaseUrl, step: Step) -> Result<(), Failure> {
     for migration in migrations.map_err(failure)?.0 {
         println!("{:<8} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
     }
-    db.close().await.map_err(failure)
+    db.close().map_err(failure)
 }
 
-async fn listen_and_serve(url: DatabaseUrl, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
+async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
     telemetry::start(serve.log_format, serve.log_filter);
     let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
         tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
     }
-    let db = Db::open(&url).map_err(failure)?;
-    db.migrate_up().await.map_err(failure)?;
+    let db = Db::open(&database.url, database.lanes).map_err(failure)?;
+    let migrated = migrate_and_connect(&db).await?;
 
     let stopping = Stopping::default();
     let app = app::build(State {
@@ -205,16 +204,51 @@ async fn listen_and_serve(url: DatabaseUrl, auth: Auth, serve: Serve, dev: bool)
         tracing::info!("stopping");
         stopping.begin();
     };
-    let housekeeping = tokio::spawn(tasks::remove_expired(db.clone()));
+    let background = tokio::spawn({
+        let db = db.clone();
+        async move {
+            if !migrated {
+                wait_for_database(&db).await;
+            }
+            tasks::remove_expired(db).await;
+        }
+    });
     tracing::info!(%address, "listening");
     if dev {
         greet(address, &token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)?);
     }
     server::serve(listener, app, serve.limits, stop).await;
-    housekeeping.abort();
-    db.close().await.map_err(failure)?;
+    background.abort();
+    db.close().map_err(failure)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Brings the schema up to date and connects; `false` where the database is not there yet.
+async fn migrate_and_connect(db: &Db) -> Result<bool, Failure> {
+    match db.migrate_up().await {
+        Ok(_) => {
+            db.connect();
+            Ok(true)
+        }
+        Err(DbError::Unavailable(cause)) => {
+            tracing::warn!(cause, "the database is not there yet");
+            Ok(false)
+        }
+        Err(error) => Err(failure(error)),
+    }
+}
+
+/// Waits for the database to come. What else is wrong with it can only be logged by now.
+async fn wait_for_database(db: &Db) {
+    loop {
+        tokio::time::sleep(DATABASE_PAUSE).await;
+        match migrate_and_connect(db).await {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(Failure(error, _)) => tracing::error!(error, "the database cannot be used"),
+        }
+    }
 }
 
 /// What to do next.

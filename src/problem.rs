@@ -227,11 +227,18 @@ impl ResponseError for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
+        let unavailable = |cause: String, detail| {
+            tracing::error!(cause, "the database is not available");
+            Self::new(Code::Unavailable, detail)
+        };
         match error {
-            DbError::Unavailable(cause) => {
-                tracing::error!(%cause, "the database is not available");
-                Self::new(Code::Unavailable, "the database cannot be reached; nothing was changed")
+            DbError::Unavailable(cause) | DbError::Refused(cause) => {
+                unavailable(cause, "the database cannot be reached; nothing was changed")
             }
+            DbError::Lost(cause) => unavailable(
+                cause,
+                "the database has gone; whether it made the change is unknown: read before you repeat",
+            ),
             DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => Self::internal(&error),
         }
     }

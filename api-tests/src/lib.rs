@@ -3,6 +3,7 @@
 
 mod client;
 mod document;
+mod postgres;
 mod server;
 mod token;
 
@@ -11,6 +12,7 @@ pub use reqwest::Method;
 pub use self::{
     client::{Answer, Client},
     document::Document,
+    postgres::{Cluster, PostgresDatabase},
     server::{Database, Server, binary},
     token::{SECRET, sign, token},
 };

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, SECRET, token};
+use crate::{Client, Cluster, PostgresDatabase, SECRET, token};
 
 /// How long anything that a server should do at once may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -22,6 +22,16 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub enum Database {
     /// A file in the server's folder.
     Sqlite,
+    /// A database of its own in the shared cluster.
+    Postgres,
+}
+
+/// What servers on one database have in common.
+#[derive(Debug)]
+struct Place {
+    folder: TempDir,
+    database: Option<PostgresDatabase>,
+    environment: Vec<(String, String)>,
 }
 
 /// A running server; stopped when dropped.
@@ -30,8 +40,7 @@ pub struct Server {
     child: Child,
     log: Arc<Log>,
     address: String,
-    environment: Vec<(String, String)>,
-    folder: Arc<TempDir>,
+    place: Arc<Place>,
 }
 
 #[derive(Debug, Default)]
@@ -48,18 +57,21 @@ impl Server {
 
     /// As [`Server::start`], with further environment variables.
     pub fn with(database: Database, environment: &[(&str, &str)]) -> Self {
-        let (folder, environment) = prepare(database, environment);
-        Self::spawn(folder, environment)
+        Self::spawn(Place::new(database, environment))
+    }
+
+    /// A server on a database that the test brings.
+    pub fn on(database: PostgresDatabase, environment: &[(&str, &str)]) -> Self {
+        let url = database.url().to_owned();
+        Self::spawn(Place::on(Some(database), &url, environment))
     }
 
     /// Several servers that start at the same time on one fresh database.
     pub fn start_together(database: Database, count: usize) -> Vec<Self> {
-        let (folder, environment) = prepare(database, &[]);
+        let place = Place::new(database, &[]);
         let spawn = |_| {
-            thread::spawn({
-                let (folder, environment) = (folder.clone(), environment.clone());
-                move || Self::spawn(folder, environment)
-            })
+            let place = place.clone();
+            thread::spawn(move || Self::spawn(place))
         };
         let starting: Vec<_> = (0..count).map(spawn).collect();
         starting.into_iter().map(|server| server.join().unwrap()).collect()
@@ -67,17 +79,17 @@ impl Server {
 
     /// A server whose SQLite file is on a disk of its own, of this size.
     pub fn on_a_small_disk(kib: usize) -> Self {
-        let (folder, environment) = prepare(Database::Sqlite, &[]);
-        std::fs::create_dir(folder.path().join("data")).unwrap();
+        let place = Place::new(Database::Sqlite, &[]);
+        std::fs::create_dir(place.folder.path().join("data")).unwrap();
         let mut command = Command::new("unshare");
         let script = format!("mount -t tmpfs -o size={kib}k tmpfs data && exec {} serve", binary().display());
         command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
-        Self::run(command, folder, environment)
+        Self::run(command, place)
     }
 
     /// One more server on the same database.
     pub fn sibling(&self) -> Self {
-        Self::spawn(self.folder.clone(), self.environment.clone())
+        Self::spawn(self.place.clone())
     }
 
     /// The server again, after its process has ended.
@@ -85,15 +97,15 @@ impl Server {
         self.sibling()
     }
 
-    fn spawn(folder: Arc<TempDir>, environment: Vec<(String, String)>) -> Self {
+    fn spawn(place: Arc<Place>) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve");
-        Self::run(command, folder, environment)
+        Self::run(command, place)
     }
 
-    fn run(mut command: Command, folder: Arc<TempDir>, environment: Vec<(String, String)>) -> Self {
+    fn run(mut command: Command, place: Arc<Place>) -> Self {
         let path = [("PATH".to_owned(), std::env::var("PATH").unwrap())];
-        command.current_dir(folder.path()).env_clear().envs(path.into_iter().chain(environment.clone()));
+        command.current_dir(place.folder.path()).env_clear().envs(path.into_iter().chain(place.environment.clone()));
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::<Log>::default();
         let (lines, writer) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
@@ -105,7 +117,7 @@ impl Server {
             writer.lines.lock().unwrap().push("{\"message\":\"the process has ended\"}".to_owned());
             writer.changed.notify_all();
         });
-        let mut server = Self { child, log, address: String::new(), environment, folder };
+        let mut server = Self { child, log, address: String::new(), place };
         let listening = server.wait_for_log(|line| {
             let message = line.get("message")?.as_str()?;
             matches!(message, "listening" | "the process has ended").then(|| line.clone())
@@ -134,7 +146,30 @@ impl Server {
 
     /// Where the process runs.
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.place.folder.path()
+    }
+
+    /// The file of its SQLite database.
+    pub fn sqlite(&self) -> rusqlite::Connection {
+        let connection = rusqlite::Connection::open(self.folder().join("data/todo.db")).unwrap();
+        connection.busy_timeout(PATIENCE).unwrap();
+        connection
+    }
+
+    /// Its PostgreSQL database.
+    pub fn postgres(&self) -> postgres::Client {
+        self.place.database.as_ref().expect("the server is on PostgreSQL").connect()
+    }
+
+    /// Runs SQL that both databases understand; the number in the first row, or how many rows were changed.
+    pub fn sql(&self, sql: &str) -> i64 {
+        let query = sql.trim_start().starts_with("SELECT");
+        match &self.place.database {
+            None if query => self.sqlite().query_row(sql, (), |row| row.get(0)).unwrap(),
+            None => self.sqlite().execute(sql, ()).unwrap().try_into().unwrap(),
+            Some(database) if query => database.connect().query_one(sql, &[]).unwrap().get(0),
+            Some(database) => database.connect().execute(sql, &[]).unwrap().try_into().unwrap(),
+        }
     }
 
     /// The same folder with the file systems that the process sees.
@@ -167,6 +202,22 @@ impl Server {
         hit.unwrap_or_else(|| panic!("no such log line among {lines:#?}"))
     }
 
+    /// Keeps every write waiting until the guard is dropped.
+    pub fn hold_writes(&self) -> Box<dyn std::any::Any> {
+        match &self.place.database {
+            None => {
+                let connection = self.sqlite();
+                connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+                Box::new(connection)
+            }
+            Some(database) => {
+                let mut connection = database.connect();
+                connection.batch_execute("BEGIN; LOCK TABLE users, tasks, idempotency_keys IN EXCLUSIVE MODE").unwrap();
+                Box::new(connection)
+            }
+        }
+    }
+
     /// Sends the process a signal, such as `TERM`.
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill").args([&format!("-{signal}"), &self.pid().to_string()]).status().unwrap();
@@ -196,14 +247,24 @@ impl Drop for Server {
     }
 }
 
-/// A folder for the server, and its environment, on a fresh database.
-fn prepare(database: Database, environment: &[(&str, &str)]) -> (Arc<TempDir>, Vec<(String, String)>) {
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let url = match database {
-        Database::Sqlite => "sqlite://data/todo.db?mode=rwc",
-    };
-    let base = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0"), ("LOG_FORMAT", "json")];
-    (folder, base.iter().chain(environment).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+impl Place {
+    fn new(database: Database, environment: &[(&str, &str)]) -> Arc<Self> {
+        match database {
+            Database::Sqlite => Self::on(None, "sqlite://data/todo.db?mode=rwc", environment),
+            Database::Postgres => {
+                let database = Cluster::shared().database();
+                let url = database.url().to_owned();
+                Self::on(Some(database), &url, environment)
+            }
+        }
+    }
+
+    fn on(database: Option<PostgresDatabase>, url: &str, environment: &[(&str, &str)]) -> Arc<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let base = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0"), ("LOG_FORMAT", "json")];
+        let environment = base.iter().chain(environment).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        Arc::new(Self { folder, database, environment })
+    }
 }
 
 /// The program, built as these tests are.

@@ -5,7 +5,6 @@ use api_tests::Database;
 const DATABASE: Database = Database::Sqlite;
 
 mod sqlite {
-    mod keys;
     mod plans;
 }
 mod suite;

@@ -3,6 +3,7 @@
 //! No line outside this folder knows which database runs.
 
 mod migrate;
+mod postgres;
 mod row;
 mod sqlite;
 mod url;
@@ -11,18 +12,34 @@ use std::sync::Arc;
 
 use sea_orm::{
     ActiveModelTrait, DbBackend, DeleteMany, EntityTrait, Insert, IntoActiveModel, Iterable, QueryTrait, Select,
-    Statement, TryIntoModel, UpdateMany,
+    Statement, StatementBuilder, TryIntoModel, UpdateMany,
     sea_query::{InsertStatement, Query},
 };
 
+use self::migrate::Step;
 pub use self::{
     migrate::Migrations,
     url::{DatabaseUrl, InvalidUrl},
 };
 
-/// An open database. Clones share its connections.
+/// A database. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct Db(Arc<sqlite::Sqlite>);
+pub struct Db(Arc<Backend>);
+
+#[derive(Debug)]
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
+}
+
+/// How many connections to a PostgreSQL server to share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lanes {
+    /// For reads.
+    pub reads: usize,
+    /// For writes, which wait for the disk.
+    pub writes: usize,
+}
 
 /// What can go wrong with a statement, told apart by what the caller can do about it.
 ///
@@ -33,8 +50,13 @@ pub enum DbError {
     Unique(String),
     /// A row that the new one refers to is missing; nothing was written.
     ForeignKey(String),
-    /// The database cannot be reached or cannot write (disk full, I/O error); it may recover by itself.
+    /// The database cannot be reached or cannot write (disk full, I/O error); nothing was written, and it may recover by
+    /// itself.
     Unavailable(String),
+    /// The connection was lost before the answer: what was to be written may be or not.
+    Lost(String),
+    /// The database will not have us: wrong password, unknown certificate, no such database.
+    Refused(String),
     /// A mistake of this program or of the schema.
     Internal(String),
 }
@@ -45,6 +67,8 @@ impl std::fmt::Display for DbError {
             Self::Unique(text) => ("unique constraint", text),
             Self::ForeignKey(text) => ("foreign key", text),
             Self::Unavailable(text) => ("unavailable", text),
+            Self::Lost(text) => ("connection lost", text),
+            Self::Refused(text) => ("refused", text),
             Self::Internal(text) => ("internal", text),
         };
         write!(f, "{kind}: {text}")
@@ -66,14 +90,24 @@ pub trait Rebuilt<E: EntityTrait>: ActiveModelTrait<Entity = E> + TryIntoModel<E
 impl<E: EntityTrait, A: ActiveModelTrait<Entity = E> + TryIntoModel<E::Model>> Rebuilt<E> for A {}
 
 impl Db {
-    /// Opens the database and its connections.
+    /// Opens the database: an SQLite file is there from now on, a server is [connected](Db::connect) to later.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] where the file cannot be opened or created.
-    pub fn open(url: &DatabaseUrl) -> Result<Self, DbError> {
-        let DatabaseUrl::Sqlite(file) = url;
-        Ok(Self(Arc::new(sqlite::Sqlite::open(file)?)))
+    /// [`DbError::Unavailable`] where the file cannot be opened or created, [`DbError::Refused`] where TLS cannot be set up.
+    pub fn open(url: &DatabaseUrl, lanes: Lanes) -> Result<Self, DbError> {
+        Ok(Self(Arc::new(match url {
+            DatabaseUrl::Sqlite(file) => Backend::Sqlite(sqlite::Sqlite::open(file)?),
+            DatabaseUrl::Postgres(server) => Backend::Postgres(postgres::Postgres::open(server, lanes)?),
+        })))
+    }
+
+    /// Starts to connect, and to keep connected; until then statements wait, and then answer
+    /// [`DbError::Unavailable`]. To be called once, when the schema is as it should be.
+    pub fn connect(&self) {
+        if let Backend::Postgres(postgres) = &*self.0 {
+            postgres.connect();
+        }
     }
 
     /// The first row of a query, if there is one.
@@ -90,9 +124,11 @@ impl Db {
     /// # Errors
     ///
     /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    #[allow(clippy::unused_async, reason = "a database behind a network answers later")]
     pub async fn all<E: Rows>(&self, select: Select<E>) -> Result<Vec<E::Model>, DbError> {
-        self.0.read::<E>(&select.build(DbBackend::Sqlite))
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.read::<E>(&select.build(DbBackend::Sqlite)),
+            Backend::Postgres(postgres) => postgres.read::<E>(&select.build(DbBackend::Postgres)).await,
+        }
     }
 
     /// Inserts one row, which must be complete.
@@ -101,17 +137,22 @@ impl Db {
     ///
     /// Any [`DbError`].
     pub async fn insert<A: ActiveModelTrait>(&self, row: A) -> Result<(), DbError> {
-        self.0.execute(Insert::one(row).build(DbBackend::Sqlite)).await.map(drop)
+        self.execute(Insert::one(row).as_query()).await.map(drop)
     }
 
     /// Runs several inserts that stand or fall together.
     ///
     /// # Errors
     ///
-    /// Any [`DbError`]; then none of them has happened.
+    /// Any [`DbError`]; then none of them has happened, but for [`DbError::Lost`].
     pub async fn insert_together(&self, inserts: Vec<InsertStatement>) -> Result<(), DbError> {
-        let statements = inserts.iter().map(build).collect();
-        self.0.execute_together(statements).await
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => {
+                let statements = inserts.iter().map(|insert| build(insert, DbBackend::Sqlite)).collect();
+                sqlite.execute_together(statements).await
+            }
+            Backend::Postgres(postgres) => postgres.execute(&postgres::together(inserts)).await.map(drop),
+        }
     }
 
     /// Updates rows and answers them as they are afterwards.
@@ -122,7 +163,10 @@ impl Db {
     pub async fn update<E: Rows>(&self, update: UpdateMany<E>) -> Result<Vec<E::Model>, DbError> {
         let mut update = update.into_query();
         update.returning(Query::returning().columns(E::Column::iter()));
-        self.0.write::<E>(build(&update)).await
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.write::<E>(build(&update, DbBackend::Sqlite)).await,
+            Backend::Postgres(postgres) => postgres.write::<E>(&build(&update, DbBackend::Postgres)).await,
+        }
     }
 
     /// Deletes rows and answers how many.
@@ -131,26 +175,36 @@ impl Db {
     ///
     /// Any [`DbError`].
     pub async fn delete<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<u64, DbError> {
-        self.0.execute(delete.build(DbBackend::Sqlite)).await
+        self.execute(delete.as_query()).await
+    }
+
+    async fn execute(&self, statement: &impl StatementBuilder) -> Result<u64, DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.execute(build(statement, DbBackend::Sqlite)).await,
+            Backend::Postgres(postgres) => postgres.execute(&build(statement, DbBackend::Postgres)).await,
+        }
     }
 
     /// Whether the database answers.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] where it does not.
-    #[allow(clippy::unused_async, reason = "a database behind a network answers later")]
+    /// [`DbError::Unavailable`] and [`DbError::Lost`] where it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
-        self.0.ping()
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.ping(),
+            Backend::Postgres(postgres) => postgres.ping().await,
+        }
     }
 
     /// Applies every pending migration; safe when many processes start at once.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`], or [`DbError::Internal`] where the schema is newer than this program.
+    /// [`DbError::Unavailable`] and [`DbError::Refused`], or [`DbError::Internal`] where the schema is newer than this
+    /// program.
     pub async fn migrate_up(&self) -> Result<Migrations, DbError> {
-        self.0.migrate(migrate::Step::Up).await
+        self.migrate(Step::Up).await
     }
 
     /// Rolls back the newest migration, with the data it brought.
@@ -159,7 +213,7 @@ impl Db {
     ///
     /// As [`Db::migrate_up`].
     pub async fn migrate_down(&self) -> Result<Migrations, DbError> {
-        self.0.migrate(migrate::Step::Down).await
+        self.migrate(Step::Down).await
     }
 
     /// Tells which migrations are applied, and changes nothing.
@@ -168,20 +222,29 @@ impl Db {
     ///
     /// As [`Db::migrate_up`].
     pub async fn migrations(&self) -> Result<Migrations, DbError> {
-        self.0.migrate(migrate::Step::Status).await
+        self.migrate(Step::Status).await
     }
 
-    #[allow(clippy::unused_async, reason = "a database behind a network answers later")]
+    async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.migrate(step).await,
+            Backend::Postgres(postgres) => postgres.migrate(step).await,
+        }
+    }
+
     /// Ends the use of the database: on SQLite everything then stands in the one main file.
     ///
     /// # Errors
     ///
     /// [`DbError::Unavailable`]; no acknowledged write is lost by that.
-    pub async fn close(self) -> Result<(), DbError> {
-        self.0.checkpoint()
+    pub fn close(self) -> Result<(), DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.checkpoint(),
+            Backend::Postgres(_) => Ok(()),
+        }
     }
 }
 
-fn build(statement: &impl sea_orm::StatementBuilder) -> Statement {
-    sea_orm::StatementBuilder::build(statement, &DbBackend::Sqlite)
+fn build(statement: &impl StatementBuilder, backend: DbBackend) -> Statement {
+    StatementBuilder::build(statement, &backend)
 }

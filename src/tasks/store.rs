@@ -296,7 +296,11 @@ impl<'a> Tasks<'a> {
 
     /// Whose and which task, and in which version: what every change names in its own WHERE.
     fn is(&self, id: Uuid, expected: Option<&[i64]>) -> Condition {
-        let versions = expected.map(|versions| Column::Version.is_in(versions.iter().copied()));
+        let versions = expected.map(|versions| match versions {
+            // Tags that no task can have: never true, since every task has a version.
+            [] => Column::Version.is_null(),
+            versions => Column::Version.is_in(versions.iter().copied()),
+        });
         Condition::all().add(Column::UserId.eq(self.owner)).add(Column::Id.eq(id)).add_option(versions)
     }
 

@@ -37,7 +37,7 @@ fn every_page_is_read_off_an_index_without_sorting() {
     statements.dedup();
     // For each order: created first and behind; the same for title; due date and undated; each for one status and all.
     assert_eq!(statements.len(), 2 * 2 * (2 + 2 + 2), "{statements:#?}");
-    let database = Connection::open(server.folder().join("data/todo.db")).unwrap();
+    let database = server.sqlite();
     for sql in statements {
         let plan = plan(&database, &sql);
         let merged = sql.contains("UNION ALL");

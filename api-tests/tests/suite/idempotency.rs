@@ -1,6 +1,6 @@
-use std::thread;
+use std::{thread, time::Instant};
 
-use api_tests::{Answer, Client, Method, Server};
+use api_tests::{Answer, Client, Database, Method, Server};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -13,6 +13,16 @@ fn create(client: &Client, key: &str, body: &Value) -> Answer {
 fn replayed(answer: &Answer) -> bool {
     answer.header("idempotency-replayed") == "true"
 }
+
+/// Makes every key look older.
+fn age(server: &Server, seconds: i64) {
+    server.sql(&match DATABASE {
+        Database::Sqlite => format!("UPDATE idempotency_keys SET created_at = created_at - {seconds} * 1000000"),
+        Database::Postgres => format!("UPDATE idempotency_keys SET created_at = created_at - interval '{seconds} s'"),
+    });
+}
+
+const DAY: i64 = 24 * 60 * 60;
 
 #[test]
 fn a_create_that_is_repeated_under_its_key_is_answered_as_the_first_time() {
@@ -135,4 +145,78 @@ fn of_24_creates_with_one_key_one_makes_a_task() {
             ),
         }
     }
+}
+
+#[test]
+fn a_key_in_flight_is_answered_with_409() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    alice.create("so that the user is there");
+    let body = json!({ "title": "x" });
+    let hold = server.hold_writes();
+    let created = thread::scope(|scope| {
+        let first = scope.spawn(|| {
+            loop {
+                let answer = create(&alice, "k", &body);
+                // Refused while writes wait for too long, or while the second one has the key: it tries again.
+                if answer.status == 201 {
+                    break answer;
+                }
+            }
+        });
+        let second = loop {
+            let answer = create(&alice, "k", &body);
+            if answer.status == 409 {
+                break answer;
+            }
+            assert_eq!(answer.problem(), "503 unavailable");
+        };
+        assert_eq!((second.problem().as_str(), second.header("retry-after")), ("409 idempotency_key_in_flight", "1"));
+        drop(hold);
+        first.join().unwrap()
+    });
+    assert_eq!(create(&alice, "k", &body).json(), created.json());
+    assert_eq!(alice.list("").len(), 2, "one more, however often it was asked for");
+}
+
+#[test]
+fn a_key_is_free_again_after_24_hours() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "x" });
+    let first = create(&alice, "k", &body).json();
+    age(&server, DAY - 60);
+    assert_eq!(create(&alice, "k", &body).json(), first, "a minute before its time is over");
+    age(&server, 60);
+    let second = create(&alice, "k", &body);
+    assert_eq!((second.status, replayed(&second)), (201, false));
+    assert_ne!(second.json()["id"], first["id"]);
+    assert_eq!(create(&alice, "k", &body).json(), second.json());
+    assert_eq!(alice.list("").len(), 2);
+}
+
+#[test]
+fn expired_keys_are_removed_in_the_background_however_many_there_are() {
+    let mut server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    thread::scope(|scope| {
+        for worker in 0..4 {
+            let alice = &alice;
+            scope.spawn(move || {
+                for n in 0..300 {
+                    assert_eq!(create(alice, &format!("{worker}-{n}"), &json!({ "title": "x" })).status, 201);
+                }
+            });
+        }
+    });
+    age(&server, DAY);
+    create(&alice, "young", &json!({ "title": "x" }));
+    server.kill();
+    let server = server.restart();
+    let started = Instant::now();
+    while server.sql("SELECT count(*) FROM idempotency_keys") > 1 {
+        assert!(started.elapsed().as_secs() < 60, "expired keys are left");
+        thread::yield_now();
+    }
+    assert!(replayed(&create(&server.user("alice"), "young", &json!({ "title": "x" }))));
 }

@@ -14,7 +14,7 @@ CREATE TABLE tasks (
     description text,
     completed boolean NOT NULL,
     due_date timestamptz,
-    version integer NOT NULL,
+    version bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     PRIMARY KEY (user_id, id)

@@ -1,0 +1,7 @@
+//! What users see of their tasks, on PostgreSQL; and what befalls a database behind a network.
+
+use api_tests::Database;
+
+const DATABASE: Database = Database::Postgres;
+
+mod suite;
