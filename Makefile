@@ -14,7 +14,7 @@ run: ## Serve on SQLite with nothing set up, and say what to do next
 
 .PHONY: test
 test: ## Run every test there is; installs what is missing (through apt, as root)
-	@scripts/require cargo cc curl kill unshare
+	@scripts/require cargo cc curl haproxy kill postgres unshare
 	$(MAKE) lint
 	cargo test --workspace
 

@@ -110,7 +110,31 @@ impl Client {
         answer.json()
     }
 
-    /// The list with this query, such as `?status=pending`.
+    /// Sends a create under an idempotency key.
+    pub fn create_with_key(&self, key: &str, body: &Value) -> Answer {
+        let request = self.request(Method::POST, "/api/tasks").header("Idempotency-Key", key);
+        self.send(request.header("Content-Type", "application/json").body(body.to_string()))
+    }
+
+    /// All pages of a list, the first one at `path`.
+    pub fn pages(&self, path: &str) -> Vec<Vec<Value>> {
+        let mut pages = Vec::new();
+        let mut path = Some(path.to_owned());
+        while let Some(this) = path {
+            let answer = self.get(&this);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            path = answer.next_page();
+            pages.push(serde_json::from_slice(&answer.body).unwrap());
+        }
+        pages
+    }
+
+    /// All tasks of the user, newest first.
+    pub fn all(&self) -> Vec<Value> {
+        self.pages("/api/tasks?limit=500").concat()
+    }
+
+    /// The first page of the list with this query, such as `?status=pending`.
     pub fn list(&self, query: &str) -> Vec<Value> {
         let answer = self.get(&format!("/api/tasks{query}"));
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -127,6 +151,12 @@ impl Answer {
     /// A header as text, empty where it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Path and query of the page behind this one, from `Link`.
+    pub fn next_page(&self) -> Option<String> {
+        let link = self.headers.get("link")?.to_str().unwrap();
+        Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
     }
 
     /// `status code` of a problem, such as `404 task_not_found`; the status alone where the body is another.

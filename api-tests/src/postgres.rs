@@ -1,10 +1,11 @@
 //! A PostgreSQL cluster of the tests' own, and a database in it for each test.
 
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
-        LazyLock,
+        LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -14,43 +15,63 @@ use postgres::{Client, NoTls};
 /// A running cluster. It ends, and takes its folder with it, when this process does.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Host, port and user, as the beginning of a URL.
+    /// Scheme, user, host and port of its URLs.
     base: String,
-    /// Parameters of the URL.
     parameters: String,
-    /// Its port, where it is our own.
-    pub port: u16,
-    /// The server process, where it is our own.
-    pub pid: u32,
-    /// Its folder, where it is our own; the data are in `data`.
-    pub folder: String,
-    _process: Option<Child>,
+    shared: bool,
+    own: Option<Own>,
 }
 
-/// A database, dropped with this.
+/// A cluster that we have started.
+#[derive(Debug)]
+struct Own {
+    process: Child,
+    port: u16,
+    folder: String,
+    /// What it is told by, and answers to; taken when it shall end.
+    console: Mutex<Option<(ChildStdin, BufReader<ChildStdout>)>>,
+}
+
+/// A database; one that others share a cluster with is dropped with this.
 #[derive(Debug)]
 pub struct PostgresDatabase {
-    name: String,
     url: String,
-    admin: String,
+    name: String,
+    /// Where to drop it, unless it goes with its cluster: a test may have stopped that.
+    admin: Option<String>,
 }
 
 impl Cluster {
     /// A new cluster with these settings, such as `ssl=on`.
     pub fn start(settings: &[&str]) -> Self {
-        let mut process = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/postgres-cluster"))
-            .args(settings)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::run(Command::new(SCRIPT).args(settings))
+    }
+
+    /// As [`Cluster::start`], with these files in its data directory.
+    pub fn with_files(files: &Path, settings: &[&str]) -> Self {
+        Self::run(Command::new(SCRIPT).args(settings).env("FILES", files))
+    }
+
+    /// A cluster with a small disk, mounted at `small` in its folder.
+    pub fn with_a_small_disk(size: &str) -> Self {
+        let mut command = Command::new("unshare");
+        // Whoever is not root becomes it for the mount, and himself again for PostgreSQL.
+        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
+        command.args(if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
+        Self::run(command.arg(SCRIPT).env("SMALL_DISK", size))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mut words = line.split_whitespace();
-        let mut word = || words.next().expect("the cluster did not start").to_owned();
-        let (port, pid, folder) = (word().parse().unwrap(), word().parse().unwrap(), word());
+        output.read_line(&mut line).unwrap();
+        let (port, folder) = line.trim().split_once(' ').expect("the cluster did not start");
+        let (port, folder) = (port.parse().unwrap(), folder.to_owned());
+        let console = Mutex::new(Some((process.stdin.take().unwrap(), output)));
         let base = format!("postgresql://postgres@127.0.0.1:{port}");
-        Self { base, parameters: "sslmode=disable".to_owned(), port, pid, folder, _process: Some(process) }
+        let own = Some(Own { process, port, folder, console });
+        Self { base, parameters: "sslmode=disable".to_owned(), shared: false, own }
     }
 
     /// The cluster that the tests share: `TEST_POSTGRES_URL`, or one of our own.
@@ -58,14 +79,37 @@ impl Cluster {
         static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| match std::env::var("TEST_POSTGRES_URL") {
             Ok(url) => {
                 let (address, parameters) = url.split_once('?').unwrap_or((&url, ""));
-                let scheme = address.find("://").expect("TEST_POSTGRES_URL is a URL") + 3;
-                let host = address[scheme..].find('/').map_or(address.len(), |slash| scheme + slash);
-                let (base, parameters) = (address[..host].to_owned(), parameters.to_owned());
-                Cluster { base, parameters, port: 0, pid: 0, folder: String::new(), _process: None }
+                let host = address.find("://").expect("TEST_POSTGRES_URL is a URL") + 3;
+                let end = address[host..].find('/').map_or(address.len(), |slash| host + slash);
+                Cluster { base: address[..end].to_owned(), parameters: parameters.to_owned(), shared: true, own: None }
             }
-            Err(_) => Cluster::start(&[]),
+            Err(_) => Cluster { shared: true, ..Cluster::start(&[]) },
         });
         &CLUSTER
+    }
+
+    fn own(&self) -> &Own {
+        self.own.as_ref().expect("the cluster is our own")
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.own().port
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &str {
+        &self.own().folder
+    }
+
+    /// Tells it to `stop`, `start`, `freeze` or `thaw`, and waits until it has.
+    pub fn tell(&self, command: &str) {
+        let mut console = self.own().console.lock().unwrap();
+        let (input, output) = console.as_mut().unwrap();
+        writeln!(input, "{command}").unwrap();
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        assert_eq!(line, "done\n", "{command}");
     }
 
     /// The URL of a database.
@@ -75,11 +119,30 @@ impl Cluster {
 
     /// A fresh database.
     pub fn database(&self) -> PostgresDatabase {
+        self.database_with("")
+    }
+
+    /// A fresh database with these options of `CREATE DATABASE`.
+    pub fn database_with(&self, options: &str) -> PostgresDatabase {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let admin = self.url("postgres");
-        connect(&admin).batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
-        PostgresDatabase { url: self.url(&name), name, admin }
+        self.sql(&format!("CREATE DATABASE {name} {options}"));
+        PostgresDatabase { url: self.url(&name), name, admin: self.shared.then(|| self.url("postgres")) }
+    }
+
+    /// Runs SQL as its administrator.
+    pub fn sql(&self, sql: &str) {
+        connect(&self.url("postgres")).batch_execute(sql).unwrap();
+    }
+}
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres-cluster");
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // Its script ends when nothing more can be told to it.
+        drop(self.console.lock().map(|mut console| console.take()));
+        drop(self.process.wait());
     }
 }
 
@@ -87,6 +150,11 @@ impl PostgresDatabase {
     /// Its URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A connection to it.
@@ -97,8 +165,7 @@ impl PostgresDatabase {
 
 impl Drop for PostgresDatabase {
     fn drop(&mut self) {
-        // The cluster may be what a test has stopped.
-        if let Ok(mut admin) = Client::connect(&self.admin, NoTls) {
+        if let Some(Ok(mut admin)) = self.admin.as_ref().map(|admin| Client::connect(admin, NoTls)) {
             drop(admin.batch_execute(&format!("DROP DATABASE {} WITH (FORCE)", self.name)));
         }
     }

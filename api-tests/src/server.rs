@@ -66,6 +66,22 @@ impl Server {
         Self::spawn(Place::on(Some(database), &url, environment))
     }
 
+    /// A server at a URL, such as that of a pooler or a proxy.
+    pub fn at(url: &str, environment: &[(&str, &str)]) -> Self {
+        Self::spawn(Place::on(None, url, environment))
+    }
+
+    /// What a server at this URL says when it does not start.
+    pub fn refusal(url: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let environment = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")];
+        let output =
+            Command::new(binary()).arg("serve").current_dir(&folder).env_clear().envs(environment).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        errors.lines().last().unwrap().to_owned()
+    }
+
     /// Several servers that start at the same time on one fresh database.
     pub fn start_together(database: Database, count: usize) -> Vec<Self> {
         let place = Place::new(database, &[]);

@@ -4,4 +4,13 @@ use api_tests::Database;
 
 const DATABASE: Database = Database::Postgres;
 
+mod postgres {
+    mod faults;
+    mod instances;
+    mod latency;
+    mod plans;
+    mod poolers;
+    mod tls;
+    mod twins;
+}
 mod suite;

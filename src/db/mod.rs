@@ -11,9 +11,9 @@ mod url;
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, DbBackend, DeleteMany, EntityTrait, Insert, IntoActiveModel, Iterable, QueryTrait, Select,
-    Statement, StatementBuilder, TryIntoModel, UpdateMany,
-    sea_query::{InsertStatement, Query},
+    ActiveModelTrait, ColumnTrait, DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Iterable, Order, QueryTrait,
+    Select, Statement, StatementBuilder, TryIntoModel, UpdateMany,
+    sea_query::{InsertStatement, Query, SelectStatement, UnionType},
 };
 
 use self::migrate::Step;
@@ -131,13 +131,33 @@ impl Db {
         }
     }
 
-    /// Inserts one row, which must be complete.
+    /// The first rows of several queries taken together, in this order: one statement, and so one state of the database,
+    /// that reads a stretch of an index for each query.
     ///
     /// # Errors
     ///
-    /// Any [`DbError`].
-    pub async fn insert<A: ActiveModelTrait>(&self, row: A) -> Result<(), DbError> {
-        self.execute(Insert::one(row).as_query()).await.map(drop)
+    /// [`DbError::Unavailable`] and [`DbError::Internal`].
+    pub async fn merge<E: Rows>(
+        &self,
+        selects: Vec<Select<E>>,
+        order: &[(E::Column, Order)],
+        limit: u64,
+    ) -> Result<Vec<E::Model>, DbError> {
+        let selects = selects.into_iter().map(QueryTrait::into_query);
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => {
+                let Some(merged) = union(selects) else { return Ok(Vec::new()) };
+                sqlite.read::<E>(&build(&first(merged, order, limit), DbBackend::Sqlite))
+            }
+            Backend::Postgres(postgres) => {
+                // Its planner merges stretches only where each is ordered by itself.
+                let alone = selects.len() == 1;
+                let stretches = selects
+                    .map(|select| if alone { select } else { postgres::stretch::<E>(first(select, order, limit)) });
+                let Some(merged) = union(stretches) else { return Ok(Vec::new()) };
+                postgres.read::<E>(&build(&first(merged, order, limit), DbBackend::Postgres)).await
+            }
+        }
     }
 
     /// Runs several inserts that stand or fall together.
@@ -243,6 +263,19 @@ impl Db {
             Backend::Postgres(_) => Ok(()),
         }
     }
+}
+
+fn union(mut selects: impl Iterator<Item = SelectStatement>) -> Option<SelectStatement> {
+    let mut merged = selects.next()?;
+    merged.unions(selects.map(|select| (UnionType::All, select)));
+    Some(merged)
+}
+
+fn first<C: ColumnTrait>(mut select: SelectStatement, order: &[(C, Order)], limit: u64) -> SelectStatement {
+    for (column, direction) in order {
+        select.order_by(*column, direction.clone());
+    }
+    select.limit(limit).to_owned()
 }
 
 fn build(statement: &impl StatementBuilder, backend: DbBackend) -> Statement {

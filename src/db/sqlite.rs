@@ -95,6 +95,10 @@ impl Sqlite {
 
     /// Runs statements of which either all happen or none.
     pub(super) async fn execute_together(&self, statements: Vec<Statement>) -> Result<(), DbError> {
+        let statements = match <[_; 1]>::try_from(statements) {
+            Ok([statement]) => return self.execute(statement).await.map(drop),
+            Err(statements) => statements,
+        };
         self.transact(move |connection| {
             // The group's transaction goes on if this fails, so this needs a bracket of its own.
             connection.execute_batch("SAVEPOINT together").map_err(failed)?;

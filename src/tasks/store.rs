@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, ExprTrait, Insert, IntoActiveModel, QueryFilter, QueryTrait, Select,
+    ActiveModelTrait, ColumnTrait, EntityTrait, ExprTrait, Insert, IntoActiveModel, QueryFilter, QueryTrait,
     UpdateMany,
-    sea_query::{Condition, Expr, OnConflict, Order as Direction, UnionType},
+    sea_query::{Condition, Expr, OnConflict, Order as Direction},
 };
 use uuid::Uuid;
 
@@ -95,13 +95,13 @@ impl<'a> Tasks<'a> {
         let after = list.after.clone().or(start);
         // One more than asked for tells whether there is more.
         let wanted = list.limit + 1;
-        let mut tasks = self.db.all(self.stretch(list, after.as_ref(), wanted)).await?;
+        let mut tasks = self.stretch(list, after.as_ref(), wanted).await?;
         if let Some(Position::Dated(..)) = after
             && tasks.len() < wanted
         {
             // No index has the undated last in both directions: they are a list of their own, behind the dated.
-            let undated = self.stretch(list, Some(&Position::Undated(first)), wanted - tasks.len());
-            tasks.extend(self.db.all(undated).await?);
+            let undated = Some(&Position::Undated(first));
+            tasks.extend(self.stretch(list, undated, wanted - tasks.len()).await?);
         }
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
@@ -116,7 +116,7 @@ impl<'a> Tasks<'a> {
 
     /// The first tasks of the list behind a position. No comparison with NULL is true, so behind a due date there are
     /// only tasks that have one.
-    fn stretch(&self, list: &List, after: Option<&Position>, limit: usize) -> Select<Entity> {
+    async fn stretch(&self, list: &List, after: Option<&Position>, limit: usize) -> Result<Vec<Model>, DbError> {
         let pair = |column| Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
         let behind = |left: Expr, right: Expr| match list.order {
             Order::Asc => left.gt(right),
@@ -148,7 +148,7 @@ impl<'a> Tasks<'a> {
             (Status::Pending, _) => &[Some(false)],
             (Status::Completed, _) => &[Some(true)],
         };
-        let mut selects = statuses.iter().map(|completed| {
+        let selects = statuses.iter().map(|completed| {
             Entity::find()
                 .filter(Column::UserId.eq(self.owner))
                 .apply_if(*completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
@@ -158,14 +158,8 @@ impl<'a> Tasks<'a> {
             Order::Asc => Direction::Asc,
             Order::Desc => Direction::Desc,
         };
-        let mut tasks = selects.next().unwrap_or_else(Entity::find);
-        let query = QueryTrait::query(&mut tasks);
-        query.unions(selects.map(|select| (UnionType::All, select.into_query())));
-        for column in columns {
-            query.order_by(*column, direction.clone());
-        }
-        query.limit(limit as u64);
-        tasks
+        let order: Vec<_> = columns.iter().map(|column| (*column, direction.clone())).collect();
+        self.db.merge(selects.collect(), &order, limit as u64).await
     }
 
     /// Creates a task; the first one of a user brings the user's own row with it. With a key, the first request creates
@@ -211,15 +205,11 @@ impl<'a> Tasks<'a> {
 
     /// Inserts what belongs together: the task, the key that it was created under, and its owner if there is none yet.
     async fn insert(&self, task: &Model, key: Option<&idempotency::Model>) -> Result<(), DbError> {
-        let task_row = || Insert::one(task.clone().into_active_model());
         let inserts = || {
             let key = key.map(|key| Insert::one(key.clone().into_active_model()).into_query());
-            key.into_iter().chain([task_row().into_query()])
+            key.into_iter().chain([Insert::one(task.clone().into_active_model()).into_query()])
         };
-        let inserted = match key {
-            None => self.db.insert(task.clone().into_active_model()).await,
-            Some(_) => self.db.insert_together(inserts().collect()).await,
-        };
+        let inserted = self.db.insert_together(inserts().collect()).await;
         let Err(DbError::ForeignKey(_)) = inserted else { return inserted };
         let owner = owner::Model { id: self.owner.to_owned(), created_at: task.created_at };
         let owner = Insert::one(owner.into_active_model())

@@ -107,5 +107,5 @@ fn under_load_every_write_that_was_begun_is_answered_and_kept() {
     });
     let log = server.folder().join("data/todo.db-wal");
     assert!(log.metadata().map_or(true, |log| log.len() == 0), "the main file holds everything");
-    assert_eq!(server.restart().user("alice").list("").len(), created.into_inner(), "no write without its answer");
+    assert_eq!(server.restart().user("alice").all().len(), created.into_inner(), "no write without its answer");
 }

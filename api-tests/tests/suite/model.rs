@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(crate) enum Step {
     Create { body: Value, key: Option<u8> },
     Read { task: usize, known: Option<i64> },
     Update { task: usize, body: Value, expected: Option<i64> },
@@ -51,7 +51,7 @@ fn body(title_required: bool) -> impl Strategy<Value = Value> {
     })
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let task = || 0..8_usize;
     // Off by none, by one, or no condition at all; the steps add the version that the task has.
     let version = || prop::option::of(-1..=0_i64);
@@ -200,7 +200,7 @@ impl Model {
         let mut path = Some(format!("/api/tasks?status={status}&sort={sort}&order={order}&limit={limit}"));
         while let Some(this) = path {
             let answer = client.get(&this);
-            path = answer.header("link").split(['<', '>']).nth(1).map(str::to_owned);
+            path = answer.next_page();
             found.extend(answer.json().as_array().unwrap().clone());
         }
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{status} {sort} {order}");

@@ -1,4 +1,4 @@
-use api_tests::{Answer, Client, Server};
+use api_tests::{Client, Server};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -7,27 +7,34 @@ const STATUSES: [&str; 3] = ["all", "pending", "completed"];
 const SORTS: [&str; 3] = ["created", "title", "due_date"];
 const ORDERS: [&str; 2] = ["asc", "desc"];
 
-/// The path and query of the next page.
-fn next(answer: &Answer) -> Option<String> {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let link = answer.headers.get("link")?.to_str().unwrap();
-    Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
-}
-
-/// All pages of a list, the first one at `path`.
-fn pages(client: &Client, path: &str) -> Vec<Vec<Value>> {
-    let mut pages = Vec::new();
-    let mut path = Some(path.to_owned());
-    while let Some(this) = path {
-        let answer = client.get(&this);
-        path = next(&answer);
-        pages.push(serde_json::from_slice(&answer.body).unwrap());
-    }
-    pages
-}
-
 fn ids(tasks: &[Value]) -> Vec<&str> {
     tasks.iter().map(|task| task["id"].as_str().unwrap()).collect()
+}
+
+/// The statements that lists of every kind run, first pages and those behind them. The server must log SQL.
+pub(crate) fn statements(server: &Server) -> Vec<String> {
+    let alice = server.user("alice");
+    for n in 0..6 {
+        let due_date = (n % 2 == 0).then_some("2026-12-01T00:00:00Z");
+        let body = json!({ "title": "x", "completed": n < 3, "due_date": due_date });
+        assert_eq!(alice.post("/api/tasks", &body).status, 201);
+    }
+    for status in STATUSES {
+        for sort in SORTS {
+            for order in ORDERS {
+                alice.pages(&format!("/api/tasks?status={status}&sort={sort}&order={order}&limit=1"));
+            }
+        }
+    }
+    let lines = server.log().into_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+    let sql = lines.filter_map(|line| line["sql"].as_str().map(str::to_owned));
+    let mut statements: Vec<String> = sql.filter(|sql| sql.starts_with("SELECT") && sql.contains("LIMIT")).collect();
+    statements.sort();
+    statements.dedup();
+    // In each direction, for one status and for all: by creation and by title the first page and one behind, by due date
+    // among the dated and the undated.
+    assert_eq!(statements.len(), 2 * 2 * (2 + 2 + 2), "{statements:#?}");
+    statements
 }
 
 /// Thirty tasks with every mixture of status, equal and different titles, and due dates or none.
@@ -53,7 +60,7 @@ fn pages_cover_a_list_exactly_once_in_every_order_and_status() {
                 let whole = alice.list(&format!("?{query}"));
                 assert_eq!(whole.len(), [30, 18, 12][STATUSES.iter().position(|s| *s == status).unwrap()]);
                 for limit in [1, 4, 7] {
-                    let pages = pages(&alice, &format!("/api/tasks?{query}&limit={limit}"));
+                    let pages = alice.pages(&format!("/api/tasks?{query}&limit={limit}"));
                     assert!(pages.iter().rev().skip(1).all(|page| page.len() == limit), "{query}");
                     assert_eq!(ids(&pages.concat()), ids(&whole), "{query}");
                 }
@@ -77,7 +84,7 @@ fn a_page_holds_as_many_tasks_as_asked_for_and_links_on_only_where_more_follow()
         ("?limit=1", 1, true),
     ] {
         let answer = alice.get(&format!("/api/tasks{query}"));
-        assert_eq!((answer.json().as_array().unwrap().len(), next(&answer).is_some()), (length, more), "{query}");
+        assert_eq!((answer.json().as_array().unwrap().len(), answer.next_page().is_some()), (length, more), "{query}");
     }
     for query in ["limit=0", "limit=501", "limit=-1", "limit=", "limit=1.5", "limit=x", "limit=99999999999999999999"] {
         assert_eq!(alice.get(&format!("/api/tasks?{query}")).violations(), ["limit"], "{query}");
@@ -104,7 +111,7 @@ fn pages_stay_exact_while_tasks_before_them_come_and_go() {
                 json!({ "title": "\u{10ffff}", "due_date": "9999-01-01T00:00:00Z" }),
             );
             let new = [alice.post("/api/tasks", &before).json(), alice.post("/api/tasks", &behind).json()];
-            let rest = pages(&alice, &next(&first).unwrap()).concat();
+            let rest = alice.pages(&first.next_page().unwrap()).concat();
             let old: Vec<&str> = ids(&rest).into_iter().filter(|id| !ids(&new).contains(id)).collect();
             assert_eq!(old, ids(&whole)[5..], "sort={sort} order={order}");
         }
@@ -117,7 +124,7 @@ fn a_cursor_that_is_garbled_or_of_another_list_is_refused() {
     let alice = server.user("alice");
     fill(&alice);
     let cursor = |query: &str| {
-        let link = next(&alice.get(&format!("/api/tasks?{query}&limit=2"))).unwrap();
+        let link = alice.get(&format!("/api/tasks?{query}&limit=2")).next_page().unwrap();
         link.rsplit_once("cursor=").unwrap().1.to_owned()
     };
     let own = cursor("sort=title&status=pending");
@@ -162,8 +169,8 @@ fn a_cursor_authorizes_nothing() {
         mallory.create(&format!("own {n}"));
     }
     for sort in SORTS {
-        let link = next(&alice.get(&format!("/api/tasks?sort={sort}&limit=2"))).unwrap();
-        for page in pages(&mallory, &link) {
+        let link = alice.get(&format!("/api/tasks?sort={sort}&limit=2")).next_page().unwrap();
+        for page in mallory.pages(&link) {
             assert!(page.iter().all(|task| task["user_id"] == "mallory"), "{page:?}");
         }
     }
@@ -175,9 +182,9 @@ fn a_cursor_outlives_a_restart() {
     let alice = server.user("alice");
     fill(&alice);
     let whole = alice.list("?sort=due_date");
-    let link = next(&alice.get("/api/tasks?sort=due_date&limit=20")).unwrap();
+    let link = alice.get("/api/tasks?sort=due_date&limit=20").next_page().unwrap();
     server.kill();
     let server = server.restart();
-    let rest = pages(&server.user("alice"), &link).concat();
+    let rest = server.user("alice").pages(&link).concat();
     assert_eq!(ids(&rest), ids(&whole)[20..]);
 }

@@ -14,15 +14,13 @@ use std::{
 
 use futures_util::TryStreamExt;
 use sea_orm::Statement;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, Error, Row, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{super::DbError, tls, value::Parameter};
 use crate::db::url::PostgresServer;
 
-/// Time for a statement to be answered; then it is cancelled. Poolers take no time limit of ours, so we keep it.
-const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1400);
 /// Time for a cancelled statement to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(400);
 
@@ -86,11 +84,12 @@ impl Connection {
         self.in_flight.load(Relaxed)
     }
 
-    /// Runs a statement. A caller that goes away changes nothing: what was sent runs to its end.
-    pub(super) async fn run(&self, statement: &Statement) -> Result<Outcome, DbError> {
+    /// Runs a statement, and cancels it at the deadline. A caller that goes away changes nothing: what was sent runs to
+    /// its end.
+    pub(super) async fn run(&self, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
         let _flight = Flight::begin(&self.in_flight);
-        let mut answer = pin!(self.answer(statement));
-        if let Ok(answer) = timeout(STATEMENT_TIMEOUT, &mut answer).await {
+        let mut answer = pin!(self.answer(statement, deadline));
+        if let Ok(answer) = timeout_at(deadline, &mut answer).await {
             return answer;
         }
         tracing::warn!(sql = statement.sql, "a statement takes too long and is cancelled");
@@ -100,8 +99,12 @@ impl Connection {
         timeout(CANCEL_TIMEOUT, answer).await.unwrap_or_else(silent)
     }
 
-    async fn answer(&self, statement: &Statement) -> Result<Outcome, DbError> {
+    async fn answer(&self, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
         let answer = match self.query(statement).await {
+            // A cancellation that was meant for another statement on this connection, or came late; this one was not run.
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) && Instant::now() < deadline => {
+                self.query(statement).await
+            }
             Err(error) if is_stale(&error) => {
                 self.statements.write().unwrap_or_else(PoisonError::into_inner).remove(&statement.sql);
                 self.query(statement).await

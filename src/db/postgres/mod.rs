@@ -6,19 +6,19 @@ mod value;
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
 
 use sea_orm::{
-    ColumnType, Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement,
-    Value,
-    sea_query::{Alias, CommonTableExpression, InsertStatement, WithClause},
+    ColumnType, Database, DbBackend, DbErr, EntityTrait, Iterable, ProxyDatabaseTrait, ProxyExecResult, ProxyRow,
+    RuntimeErr, Statement, Value,
+    sea_query::{Alias, CommonTableExpression, InsertStatement, Query, SelectStatement, WithClause},
 };
 use tokio::{
     sync::Notify,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout_at},
 };
 use tokio_postgres::{Client, types::Type};
 
@@ -33,8 +33,9 @@ use super::{
     url::PostgresServer,
 };
 
-/// How long a statement waits for a connection while there is none.
-const WAIT: Duration = Duration::from_millis(1500);
+/// Time for a statement to get a connection and be answered; then it is cancelled. Poolers take no time limit of ours,
+/// so we keep it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1400);
 /// Pauses between attempts to connect: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
@@ -45,8 +46,7 @@ const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 #[derive(Debug)]
 pub(super) struct Postgres {
     connector: Connector,
-    reads: Arc<Lane>,
-    writes: Arc<Lane>,
+    pool: Arc<Pool>,
     /// What keeps the connections up; dropped, they end.
     keepers: std::sync::Mutex<JoinSet<()>>,
     lanes: Lanes,
@@ -56,24 +56,24 @@ impl Postgres {
     /// Connects to nothing yet.
     pub(super) fn open(server: &PostgresServer, lanes: Lanes) -> Result<Self, DbError> {
         let connector = Connector::new(server.clone())?;
-        let (reads, writes) = (Arc::default(), Arc::default());
-        Ok(Self { connector, reads, writes, keepers: std::sync::Mutex::default(), lanes })
+        Ok(Self { connector, pool: Arc::default(), keepers: std::sync::Mutex::default(), lanes })
     }
 
     /// Starts to connect, and to keep connected.
     pub(super) fn connect(&self) {
         let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
-        for (lane, connections) in [(&self.reads, self.lanes.reads), (&self.writes, self.lanes.writes)] {
+        for (lane, connections) in [(Lane::Reads, self.lanes.reads), (Lane::Writes, self.lanes.writes)] {
             for _ in 0..connections {
-                keepers.spawn(keep_connected(self.connector.clone(), lane.clone()));
+                keepers.spawn(keep_connected(self.connector.clone(), self.pool.clone(), lane));
             }
         }
     }
 
     /// Runs a query; once more where its connection is lost, since that does no harm.
     pub(super) async fn read<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
-        let outcome = match self.reads.run(statement).await {
-            Err(DbError::Lost(_)) => self.reads.run(statement).await,
+        let deadline = Instant::now() + STATEMENT_TIMEOUT;
+        let outcome = match self.pool.run(Lane::Reads, statement, deadline).await {
+            Err(DbError::Lost(_)) if Instant::now() < deadline => self.pool.run(Lane::Reads, statement, deadline).await,
             outcome => outcome,
         };
         decode::<E>(outcome.map_err(|error| match error {
@@ -84,17 +84,21 @@ impl Postgres {
 
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let statement = Statement::from_string(DbBackend::Postgres, "SELECT 1");
-        self.reads.run(&statement).await.map(drop)
+        self.pool.run(Lane::Reads, &statement, Instant::now() + STATEMENT_TIMEOUT).await.map(drop)
     }
 
     /// Runs a statement that changes rows and returns them.
     pub(super) async fn write<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
-        decode::<E>(self.writes.run(statement).await?)
+        decode::<E>(self.change(statement).await?)
     }
 
     /// Runs a statement that changes rows; answers how many.
     pub(super) async fn execute(&self, statement: &Statement) -> Result<u64, DbError> {
-        Ok(self.writes.run(statement).await?.affected)
+        Ok(self.change(statement).await?.affected)
+    }
+
+    async fn change(&self, statement: &Statement) -> Result<Outcome, DbError> {
+        self.pool.run(Lane::Writes, statement, Instant::now() + STATEMENT_TIMEOUT).await
     }
 
     /// Runs migrations on a connection of their own, inside one transaction under a lock that is released with it: both
@@ -137,60 +141,87 @@ pub(super) fn together(mut inserts: Vec<InsertStatement>) -> Statement {
     super::build(&last.with(with), DbBackend::Postgres)
 }
 
+/// A query as a table to select from, which keeps its own order and limit.
+pub(super) fn stretch<E: EntityTrait>(select: SelectStatement) -> SelectStatement {
+    Query::select().columns(E::Column::iter()).from_subquery(select, Alias::new("stretch")).to_owned()
+}
+
 fn decode<E: Rows>(outcome: Outcome) -> Result<Vec<E::Model>, DbError> {
     let columns = row::columns::<E>();
     let rows = outcome.rows.iter();
     rows.map(|row| row::decode::<E>(&columns, |index, kind: &ColumnType| value(row, index, kind))).collect()
 }
 
-/// Connections of one kind.
+/// What a connection is kept for. While a lane has none, its statements take the other.
+#[derive(Debug, Clone, Copy)]
+enum Lane {
+    Reads,
+    Writes,
+}
+
+/// The connections that there are.
 #[derive(Debug, Default)]
-struct Lane {
-    live: RwLock<Vec<Arc<Connection>>>,
+struct Pool {
+    reads: RwLock<Vec<Arc<Connection>>>,
+    writes: RwLock<Vec<Arc<Connection>>>,
     joined: Notify,
 }
 
-impl Lane {
-    /// Runs a statement on the connection that has the fewest in flight, so that none waits behind a slow one.
-    async fn run(&self, statement: &Statement) -> Result<Outcome, DbError> {
+impl Pool {
+    async fn run(&self, lane: Lane, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
         tracing::debug!(sql = statement.sql, "run");
-        let connection = match self.least_busy() {
+        let connection = match self.pick(lane) {
             Some(connection) => connection,
-            None => timeout(WAIT, self.next())
+            None => timeout_at(deadline, self.next(lane))
                 .await
                 .map_err(|_| DbError::Unavailable("there is no connection to the database".to_owned()))?,
         };
-        connection.run(statement).await
+        connection.run(statement, deadline).await
     }
 
-    fn least_busy(&self) -> Option<Arc<Connection>> {
-        let live = self.live.read().unwrap_or_else(PoisonError::into_inner);
-        live.iter().min_by_key(|connection| connection.in_flight()).cloned()
+    /// The connection that has the fewest statements in flight, so that none waits behind a slow one.
+    fn pick(&self, lane: Lane) -> Option<Arc<Connection>> {
+        let least_busy = |live: &RwLock<Vec<Arc<Connection>>>| {
+            let live = live.read().unwrap_or_else(PoisonError::into_inner);
+            live.iter().min_by_key(|connection| connection.in_flight()).cloned()
+        };
+        let (own, other) = match lane {
+            Lane::Reads => (&self.reads, &self.writes),
+            Lane::Writes => (&self.writes, &self.reads),
+        };
+        least_busy(own).or_else(|| least_busy(other))
     }
 
-    async fn next(&self) -> Arc<Connection> {
+    async fn next(&self, lane: Lane) -> Arc<Connection> {
         loop {
             let joined = self.joined.notified();
-            match self.least_busy() {
+            match self.pick(lane) {
                 Some(connection) => return connection,
                 None => joined.await,
             }
         }
     }
 
-    fn join(&self, connection: Arc<Connection>) {
-        self.live.write().unwrap_or_else(PoisonError::into_inner).push(connection);
+    fn lane(&self, lane: Lane) -> RwLockWriteGuard<'_, Vec<Arc<Connection>>> {
+        let live = match lane {
+            Lane::Reads => &self.reads,
+            Lane::Writes => &self.writes,
+        };
+        live.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, lane: Lane, connection: Arc<Connection>) {
+        self.lane(lane).push(connection);
         self.joined.notify_waiters();
     }
 
-    fn leave(&self, connection: &Arc<Connection>) {
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|other| !Arc::ptr_eq(other, connection));
+    fn leave(&self, lane: Lane, connection: &Arc<Connection>) {
+        self.lane(lane).retain(|other| !Arc::ptr_eq(other, connection));
     }
 }
 
 /// Keeps one connection of a lane up: connects, drives it, and starts over when it is lost.
-async fn keep_connected(connector: Connector, lane: Arc<Lane>) {
+async fn keep_connected(connector: Connector, pool: Arc<Pool>, lane: Lane) {
     let mut pause = PAUSE;
     let mut told = false;
     loop {
@@ -198,9 +229,9 @@ async fn keep_connected(connector: Connector, lane: Arc<Lane>) {
             Ok((connection, driver)) => {
                 (pause, told) = (PAUSE, false);
                 let connection = Arc::new(connection);
-                lane.join(connection.clone());
+                pool.join(lane, connection.clone());
                 let end = driver.await;
-                lane.leave(&connection);
+                pool.leave(lane, &connection);
                 tracing::warn!(
                     cause = end.err().map(|error| error.to_string()),
                     "a connection to the database is lost"

@@ -1,0 +1,57 @@
+use api_tests::{Database, Server};
+use postgres::types::Type;
+use serde_json::Value;
+
+#[test]
+fn every_page_is_read_off_an_index_without_sorting() {
+    let server = Server::with(Database::Postgres, &[("RUST_LOG", "info,todo_api=debug")]);
+    let statements = crate::suite::pages::statements(&server);
+    let mut database = server.postgres();
+    // With rows enough for an index to pay.
+    database
+        .batch_execute(
+            "INSERT INTO users SELECT n::text, now() FROM generate_series(1, 10) n;
+             INSERT INTO tasks SELECT (n % 10 + 1)::text, gen_random_uuid(), n::text, n::text, NULL, n % 2 = 0,
+                 CASE WHEN n % 3 > 0 THEN now() END, 1, now(), now() FROM generate_series(1, 100000) n;
+             ANALYZE",
+        )
+        .unwrap();
+    for sql in statements {
+        let middle = |kind: &Type| match *kind {
+            Type::BOOL => "true",
+            Type::INT8 => "101",
+            Type::TEXT | Type::VARCHAR => "'5'",
+            Type::TIMESTAMPTZ => "now()",
+            Type::UUID => "'80000000-0000-4000-8000-000000000000'",
+            _ => panic!("a parameter of type {kind}"),
+        };
+        let values: Vec<_> = database.prepare(&sql).unwrap().params().iter().map(middle).collect();
+        database.batch_execute(&format!("PREPARE page AS {sql}")).unwrap();
+        let row = database.query_one(&format!("EXPLAIN (FORMAT JSON) EXECUTE page ({})", values.join(", ")), &[]);
+        let text = row.map(|row| row.get::<_, Value>(0));
+        database.batch_execute("DEALLOCATE page").unwrap();
+        let plan = text.unwrap()[0]["Plan"].clone();
+        let mut nodes = Vec::new();
+        flatten(&plan, &mut nodes);
+        let kinds: Vec<&str> = nodes.iter().map(|node| node["Node Type"].as_str().unwrap()).collect();
+        let merged = sql.contains("UNION ALL");
+        let merge = ["Limit", "Merge Append", "Limit", "Index Scan", "Limit", "Index Scan"];
+        let expected = if merged { &merge[..] } else { &["Limit", "Index Scan"] };
+        assert_eq!(kinds, expected, "{sql}: {plan:#}");
+        for scan in nodes.iter().filter(|node| node["Node Type"] == "Index Scan") {
+            let condition = scan["Index Cond"].as_str().unwrap_or_default();
+            assert!(condition.contains("user_id = "), "{sql}: {plan:#}");
+            assert!(scan.get("Filter").is_none(), "{sql}: {plan:#}");
+            // Behind a position the index itself skips to it.
+            let skips = sql.contains('>') || sql.contains('<');
+            assert_eq!(condition.contains('>') || condition.contains('<'), skips, "{sql}: {plan:#}");
+        }
+    }
+}
+
+fn flatten(plan: &Value, nodes: &mut Vec<Value>) {
+    nodes.push(plan.clone());
+    for child in plan["Plans"].as_array().into_iter().flatten() {
+        flatten(child, nodes);
+    }
+}
