@@ -159,17 +159,17 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Err(_) => None,
         };
         let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
+        let outcome = match outcome {
+            Ok(outcome) => outcome.map_err(Problem::from),
+            Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
+        };
+        let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
         let mut response = match outcome {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => {
-                let problem = Problem::from(error);
-                if problem.code() == Code::MethodNotAllowed {
-                    self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
-                } else {
-                    problem.respond(&id)
-                }
+            Ok(response) => response,
+            Err(problem) if problem.code() == Code::MethodNotAllowed => {
+                self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
             }
-            Err(_) => Problem::internal(&"a handler panicked").respond(&id),
+            Err(problem) => problem.respond(&id),
         };
 
         let headers = response.headers_mut();
@@ -183,15 +183,25 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             headers.insert(X_REQUEST_ID, id);
         }
         let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
-        tracing::info!(
-            target: "todo_api::request",
-            method = method.as_str(),
-            route = pattern.unwrap_or("-"),
-            status = response.status().as_u16(),
-            duration_ms = started.elapsed().as_secs_f64() * 1e3,
-            request_id = id,
-            user = context.user.get().map(tracing::field::display),
-        );
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "todo_api::request",
+                    method = method.as_str(),
+                    route = pattern.unwrap_or("-"),
+                    status = response.status().as_u16(),
+                    duration_ms = started.elapsed().as_secs_f64() * 1e3,
+                    request_id = id,
+                    user = context.user.get().map(tracing::field::display),
+                    cause,
+                )
+            };
+        }
+        if cause.is_some() {
+            log!(error);
+        } else {
+            log!(info);
+        }
         Ok(response)
     }
 }

@@ -78,8 +78,8 @@ impl DatabaseOptions {
         Ok(Database {
             url: url.parse().map_err(|InvalidUrl(problem)| invalid(variable, problem, DatabaseUrl::EMBEDDED))?,
             lanes: Lanes {
-                reads: number("DB_READ_CONNECTIONS", &self.db_read_connections, "2")?,
-                writes: number("DB_WRITE_CONNECTIONS", &self.db_write_connections, "16")?,
+                reads: number("DB_READ_CONNECTIONS", &self.db_read_connections, 1000, "2")?,
+                writes: number("DB_WRITE_CONNECTIONS", &self.db_write_connections, 1000, "16")?,
             },
         })
     }
@@ -270,8 +270,11 @@ impl ServeOptions {
     }
 
     fn with(&self, origins: Option<&str>, format: Format) -> Result<Serve, ConfigError> {
-        let host = self.host.trim();
-        let host = if host == "localhost" { "127.0.0.1" } else { host };
+        let host = match given(Some(&self.host)) {
+            None | Some("localhost") => "127.0.0.1",
+            Some(host) => host,
+        };
+        let port = given(Some(&self.port)).unwrap_or("8000");
         let log_format = match given(self.log_format.as_deref()) {
             None => format,
             Some("pretty") => Format::Pretty,
@@ -280,13 +283,13 @@ impl ServeOptions {
         };
         Ok(Serve {
             host: host.parse().map_err(|_| invalid("HOST", "is not an IP address", "0.0.0.0"))?,
-            port: self.port.trim().parse().map_err(|_| invalid("PORT", "is not a port from 0 to 65535", "8000"))?,
+            port: port.parse().map_err(|_| invalid("PORT", "is not a port from 0 to 65535", "8000"))?,
             cors: Cors::of(origins.map_or(Ok(Vec::new()), self::origins)?),
             log_format,
             log_filter: EnvFilter::try_new(&self.rust_log)
                 .map_err(|_| invalid("RUST_LOG", "is not a filter", "info,todo_api=debug"))?,
             limits: Limits {
-                connections: number("MAX_CONNECTIONS", &self.max_connections, "10000")?,
+                connections: number("MAX_CONNECTIONS", &self.max_connections, 1_000_000, "10000")?,
                 first_byte: duration("FIRST_BYTE_TIMEOUT", &self.first_byte_timeout, "10s")?,
                 header: duration("HEADER_TIMEOUT", &self.header_timeout, "10s")?,
                 keep_alive: duration("KEEP_ALIVE_TIMEOUT", &self.keep_alive_timeout, "75s")?,
@@ -295,7 +298,7 @@ impl ServeOptions {
                 grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
             },
             body_limits: BodyLimits {
-                body_limit: number("BODY_LIMIT", &self.body_limit, "65536")?,
+                body_limit: number("BODY_LIMIT", &self.body_limit, 1 << 30, "65536")?,
                 body_timeout: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
             },
         })
@@ -329,7 +332,7 @@ fn duration(variable: &'static str, value: &str, example: &'static str) -> Resul
         .map_err(|_| invalid(variable, "is not a duration such as 500ms, 10s or 1m", example))
 }
 
-fn number(variable: &'static str, value: &str, example: &'static str) -> Result<usize, ConfigError> {
-    let number = value.trim().parse().ok().filter(|number| *number > 0);
-    number.ok_or_else(|| invalid(variable, "is not a whole number above 0", example))
+fn number(variable: &'static str, value: &str, max: usize, example: &'static str) -> Result<usize, ConfigError> {
+    let number = value.trim().parse().ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| invalid(variable, format!("is not a whole number from 1 to {max}"), example))
 }

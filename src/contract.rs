@@ -120,24 +120,34 @@ impl Contract {
         self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
     }
 
-    /// Every rule of the schema that the body breaks.
-    #[must_use]
-    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Vec<Violation> {
+    /// Refuses a body for every rule of the schema that it breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] with all violations, or an internal one where the document has no such schema.
+    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<(), Problem> {
         let schema = match schema {
             MetaSchemaRef::Reference(name) => self.bodies.get(name),
             MetaSchemaRef::Inline(_) => None,
         };
-        let Some(schema) = schema.filter(|schema| !schema.validator.is_valid(body)) else { return Vec::new() };
+        let schema = schema.ok_or_else(|| Problem::internal(&"the document has no schema for this body"))?;
+        if schema.validator.is_valid(body) {
+            return Ok(());
+        }
         let violation = |(pointer, detail)| Violation { pointer: Some(pointer), parameter: None, detail };
-        schema.validator.iter_errors(body).flat_map(|error| schema.explain(&error)).map(violation).collect()
+        let errors = schema.validator.iter_errors(body).flat_map(|error| schema.explain(&error));
+        Err(Problem::validation(errors.map(violation).collect()))
     }
 
-    /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
-    #[must_use]
-    pub fn check_query(&self, pattern: &str, method: &Method, query: &str) -> Vec<Violation> {
-        let Some(declared) = self.paths.get(pattern).and_then(|path| path.queries.get(method)) else {
-            return Vec::new();
-        };
+    /// Refuses a query for every parameter that the operation does not declare, that comes twice, or that breaks its
+    /// schema.
+    ///
+    /// # Errors
+    ///
+    /// [`Problem`] with all violations, or an internal one where the document has no such operation.
+    pub fn check_query(&self, pattern: &str, method: &Method, query: &str) -> Result<(), Problem> {
+        let declared = self.paths.get(pattern).and_then(|path| path.queries.get(method));
+        let declared = declared.ok_or_else(|| Problem::internal(&"the document has no such operation"))?;
         let mut seen = Vec::new();
         let mut violations = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -151,7 +161,7 @@ impl Contract {
             violations.extend(details.into_iter().map(violation));
             seen.push(name);
         }
-        violations
+        if violations.is_empty() { Ok(()) } else { Err(Problem::validation(violations)) }
     }
 }
 
@@ -225,8 +235,8 @@ impl<'a> FromRequest<'a> for DeclaredQuery {
         let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
             return Ok(Self);
         };
-        let violations = Context::of(request)?.contract().check_query(pattern, request.method(), query);
-        if violations.is_empty() { Ok(Self) } else { Err(Problem::validation(violations).into()) }
+        Context::of(request)?.contract().check_query(pattern, request.method(), query)?;
+        Ok(Self)
     }
 }
 

@@ -153,15 +153,11 @@ mod tests {
             (r#""1","2" , "3""#, &[1, 2, 3], &[1, 2, 3]),
             (r#"W/"1", "2""#, &[2], &[1, 2]),
             (r#", "1",,"2","#, &[1, 2], &[1, 2]),
-            (r#""", "x", "01", "+1", "1 ", "9223372036854775808""#, &[], &[]),
+            (r#""", "x", "01", "+1", "9223372036854775808""#, &[], &[]),
             ("\"\u{e9}\"", &[], &[]),
             (r#""a,b", "2""#, &[2], &[2]),
         ] {
             let bytes = value.as_bytes();
-            if value.contains("\"1 \"") {
-                assert_eq!(IfMatch::parse(bytes), Err(RULE), "a space is no part of a tag");
-                continue;
-            }
             assert_eq!(IfMatch::parse(bytes), Ok(IfMatch::OneOf(for_change.to_vec())), "{value}");
             assert_eq!(IfNoneMatch::parse(bytes), Ok(IfNoneMatch::NoneOf(for_read.to_vec())), "{value}");
         }
@@ -184,6 +180,7 @@ mod tests {
             "\"1\" \"2\"",
             "\"1\"\"2\"",
             "\"\u{7f}\"",
+            "\"1 \"",
         ] {
             assert_eq!(IfMatch::parse(value.as_bytes()), Err(RULE), "{value}");
             assert_eq!(IfNoneMatch::parse(value.as_bytes()), Err(RULE), "{value}");

@@ -82,32 +82,36 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 /// Reads the body, within the limits of size and time.
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let limits = Context::of(request)?.limits();
+    let too_large = || Problem::new(Code::PayloadTooLarge, format!("send at most {} bytes", limits.body_limit));
+    let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
+    let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    if request.headers().contains_key(header::EXPECT)
+        && declared.is_some_and(|length: usize| length > limits.body_limit)
+    {
+        // To read from the body would tell the client to send it (RFC 9110, section 10.1.1).
+        return Err(close(too_large()));
+    }
     let stream = body.take().map_err(|error| Problem::internal(&error))?.into_bytes_stream();
-    let awaited = request.header(header::EXPECT).is_none();
-    match tokio::time::timeout(limits.body_timeout, collect(stream, limits.body_limit, awaited)).await {
+    match tokio::time::timeout(limits.body_timeout, collect(stream, limits.body_limit)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
-        Ok(Ok(None)) => {
-            let detail = format!("send at most {} bytes", limits.body_limit);
-            Err(Problem::new(Code::PayloadTooLarge, detail))
-        }
+        Ok(Ok(None)) => Err(too_large()),
         Ok(Err(_)) => {
             Err(Problem::new(Code::MalformedRequest, "the body ended before its time, or its chunks are broken"))
         }
         Err(_) => Err(Problem::new(Code::RequestTimeout, "send the whole body at once")),
     }
-    .map_err(|problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close")))
+    .map_err(close)
 }
 
 /// The whole body, or `None` where it is larger than `limit`.
 async fn collect<B: AsRef<[u8]>, E>(
     mut stream: impl Stream<Item = Result<B, E>> + Unpin,
     limit: usize,
-    discard: bool,
 ) -> Result<Option<Vec<u8>>, E> {
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.try_next().await? {
         if bytes.len() + chunk.as_ref().len() > limit {
-            let mut spare = if discard { DISCARD } else { 0 };
+            let mut spare = DISCARD;
             while spare > 0
                 && let Some(chunk) = stream.try_next().await?
             {
@@ -127,8 +131,8 @@ fn parse<T: Type>(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
     }
     let value = serde_json::from_slice(bytes)
         .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))?;
-    let errors = Context::of(request)?.contract().check_body(&T::schema_ref(), &value);
-    if errors.is_empty() { Ok(value) } else { Err(Problem::validation(errors)) }
+    Context::of(request)?.contract().check_body(&T::schema_ref(), &value)?;
+    Ok(value)
 }
 
 /// `application/json`, in UTF-8 as all JSON is (RFC 8259, section 8.1).

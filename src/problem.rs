@@ -135,6 +135,8 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<Violation>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What failed inside the server: for the log alone.
+    cause: Option<String>,
 }
 
 impl Problem {
@@ -146,7 +148,7 @@ impl Problem {
             StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => vec![(header::RETRY_AFTER, RETRY_AFTER)],
             _ => Vec::new(),
         };
-        Self { code, detail: detail.into(), errors: Vec::new(), headers }
+        Self { code, detail: detail.into(), errors: Vec::new(), headers, cause: None }
     }
 
     /// A request that breaks the rules listed.
@@ -166,8 +168,12 @@ impl Problem {
     /// A failure inside the server: the cause goes to the log and nowhere else.
     #[must_use]
     pub fn internal(cause: &dyn fmt::Display) -> Self {
-        tracing::error!(%cause, "internal error");
-        Self::new(Code::InternalError, "the request id finds the cause in the server's log")
+        Self::new(Code::InternalError, "the request id finds the cause in the server's log").caused_by(cause)
+    }
+
+    fn caused_by(mut self, cause: &dyn fmt::Display) -> Self {
+        self.cause = Some(cause.to_string());
+        self
     }
 
     /// Adds a header to the answer.
@@ -181,6 +187,12 @@ impl Problem {
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
+    }
+
+    /// What failed inside the server; it must not reach a client.
+    #[must_use]
+    pub fn cause(&self) -> Option<&str> {
+        self.cause.as_deref()
     }
 
     /// The answer to the request with this id.
@@ -227,20 +239,12 @@ impl ResponseError for Problem {
 
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
-        let unavailable = |cause: String, detail| {
-            tracing::error!(cause, "the database is not available");
-            Self::new(Code::Unavailable, detail)
+        let detail = match error {
+            DbError::Unavailable(_) | DbError::Refused(_) => "the database cannot be reached; nothing was changed",
+            DbError::Lost(_) => "the database has gone; whether it made the change is unknown: read before you repeat",
+            DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => return Self::internal(&error),
         };
-        match error {
-            DbError::Unavailable(cause) | DbError::Refused(cause) => {
-                unavailable(cause, "the database cannot be reached; nothing was changed")
-            }
-            DbError::Lost(cause) => unavailable(
-                cause,
-                "the database has gone; whether it made the change is unknown: read before you repeat",
-            ),
-            DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => Self::internal(&error),
-        }
+        Self::new(Code::Unavailable, detail).caused_by(&error)
     }
 }
 

@@ -62,7 +62,7 @@ where
     let places = Arc::new(Semaphore::new(limits.connections));
     let connections = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true).pipeline_flush(true);
+    http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true);
     let mut stopped = pin!(async {
         stop.await;
         sleep(limits.drain).await;

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     sync::{Arc, Condvar, Mutex, OnceLock},
     thread,
     time::Duration,
@@ -101,6 +101,13 @@ impl Server {
         let script = format!("mount -t tmpfs -o size={kib}k tmpfs data && exec {} serve", binary().display());
         command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
         Self::run(command, place)
+    }
+
+    /// Runs another command of the program, to its end, where the server runs and with its environment.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let environment = self.place.environment.clone();
+        let mut command = Command::new(binary());
+        command.args(arguments).current_dir(self.folder()).env_clear().envs(environment).output().unwrap()
     }
 
     /// One more server on the same database.

@@ -35,9 +35,9 @@ const GROUP: usize = 256;
 /// How many writes may wait for the writer; further ones wait for a place.
 const QUEUE: usize = 1024;
 /// How long a connection waits for another process that holds the file.
-const BUSY: Duration = Duration::from_secs(2);
+const BUSY: Duration = Duration::from_secs(1);
 /// How long a write waits for a place in the queue.
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_millis(800);
 /// Pages in the write-ahead log that make SQLite copy them to the main file: short stalls, often.
 const CHECKPOINT_PAGES: u32 = 200;
 
@@ -61,7 +61,12 @@ impl Sqlite {
         }
         let create = if file.create { OpenFlags::SQLITE_OPEN_CREATE } else { OpenFlags::empty() };
         let connection = connect(&file.path, OpenFlags::SQLITE_OPEN_READ_WRITE | create)?;
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        let journal: String =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+        if journal != "wal" {
+            let problem = "its file system cannot share memory between processes, which the write-ahead log needs";
+            return Err(DbError::Refused(format!("{}: {problem}", file.path.display())));
+        }
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
@@ -159,7 +164,6 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| DbError::Unavailable(format!("{}: {error}", path.display())))?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    connection.pragma_update(None, "mmap_size", 1_i64 << 30).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -177,7 +181,12 @@ fn write(connection: &Connection, mut queue: mpsc::Receiver<Write>) {
 
 fn commit_group(connection: &Connection, first: Write, queue: &mut mpsc::Receiver<Write>) {
     if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-        first(Err(&error))(&Ok(()));
+        // All have waited as long as the first: none shall wait for one attempt after the other.
+        let mut refused = Some(first);
+        while let Some(write) = refused {
+            write(Err(&error))(&Ok(()));
+            refused = queue.try_recv().ok();
+        }
         return;
     }
     let mut answers = vec![first(Ok(connection))];

@@ -40,6 +40,10 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![good, ("LOG_FORMAT", "xml")], "LOG_FORMAT"),
         (vec![good, ("RUST_LOG", "=what=")], "RUST_LOG"),
         (vec![good, ("MAX_CONNECTIONS", "0")], "MAX_CONNECTIONS"),
+        (vec![good, ("MAX_CONNECTIONS", "18446744073709551615")], "MAX_CONNECTIONS"),
+        (vec![good, ("DB_READ_CONNECTIONS", "0")], "DB_READ_CONNECTIONS"),
+        (vec![good, ("DB_WRITE_CONNECTIONS", "x")], "DB_WRITE_CONNECTIONS"),
+        (vec![good, ("NEON_DB_URL", "postgresql://u:PASSWORD@h/d?sslmode=prefer")], "NEON_DB_URL"),
         (vec![good, ("FIRST_BYTE_TIMEOUT", "soon")], "FIRST_BYTE_TIMEOUT"),
         (vec![good, ("HEADER_TIMEOUT", "10")], "HEADER_TIMEOUT"),
         (vec![good, ("BODY_TIMEOUT", "-1s")], "BODY_TIMEOUT"),
@@ -97,39 +101,6 @@ fn a_printed_token_is_good_for_its_user_and_its_time() {
 }
 
 #[test]
-fn migrations_go_up_down_and_up() {
-    let folder = tempdir().unwrap();
-    let migrate = |step: &str| {
-        let output = run(folder.path(), &["migrate", step], &[("DATABASE_URL", "sqlite://a.db?mode=rwc")]);
-        assert!(output.status.success(), "{step}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    };
-    let names = |state: &str, output: &str| output.lines().filter(|line| line.starts_with(state)).count();
-    let all = names("pending", &migrate("status"));
-    assert!(all > 0);
-    for _ in 0..2 {
-        assert_eq!(names("applied", &migrate("up")), all);
-        assert_eq!(names("applied", &migrate("status")), all);
-        for left in (0..all).rev() {
-            assert_eq!(names("applied", &migrate("down")), left);
-        }
-    }
-}
-
-#[test]
-fn a_schema_newer_than_the_program_is_refused() {
-    let mut server = Server::start(Database::Sqlite);
-    server.kill();
-    let database = rusqlite::Connection::open(server.folder().join("data/todo.db")).unwrap();
-    database.execute("INSERT INTO seaql_migrations VALUES ('m29991231_000001_from_the_future', 0)", ()).unwrap();
-    drop(database);
-    let output = run(server.folder(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")]);
-    let errors = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(errors.contains("newer than this program") && errors.contains("m29991231"), "{errors}");
-}
-
-#[test]
 fn dev_needs_nothing_and_prints_a_line_that_works_when_pasted() {
     use std::io::{BufRead, BufReader};
     let folder = tempdir().unwrap();
@@ -171,6 +142,8 @@ fn help_explains_every_option_with_its_variable_and_its_default() {
     for variable in [
         "DATABASE_URL",
         "NEON_DB_URL",
+        "DB_READ_CONNECTIONS",
+        "DB_WRITE_CONNECTIONS",
         "BETTER_AUTH_SECRET",
         "AUTH_ISSUER",
         "AUTH_AUDIENCE",

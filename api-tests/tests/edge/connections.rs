@@ -74,6 +74,37 @@ fn a_body_that_does_not_come_is_answered_with_408() {
 }
 
 #[test]
+fn an_answer_does_not_wait_for_the_request_behind_it() {
+    let server = Server::start(Database::Sqlite);
+    let create = format!(
+        "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\
+         Authorization: Bearer {}\r\n\r\n{{\"title\":\"x\"}}",
+        token("alice")
+    );
+    for behind in ["\r\n", "GET /hea"] {
+        let mut stream = connect(&server);
+        stream.write_all(format!("{create}{behind}").as_bytes()).unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        assert_eq!(&status, b"HTTP/1.1 201", "{behind}");
+    }
+}
+
+#[test]
+fn a_client_that_asks_first_is_told_to_go_on_or_that_its_body_is_too_large() {
+    let server = Server::start(Database::Sqlite);
+    for (length, answer) in [(13, "HTTP/1.1 100 Continue\r\n"), (65537, "HTTP/1.1 413 Payload Too Large\r\n")] {
+        let mut stream = connect(&server);
+        let head = "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue";
+        let token = token("alice");
+        write!(stream, "{head}\r\nContent-Length: {length}\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+        let mut line = vec![0; answer.len()];
+        stream.read_exact(&mut line).unwrap();
+        assert_eq!(String::from_utf8_lossy(&line), answer);
+    }
+}
+
+#[test]
 fn a_body_cut_short_creates_nothing() {
     let server = Server::start(Database::Sqlite);
     for body in

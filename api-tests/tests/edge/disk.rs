@@ -1,9 +1,11 @@
 use std::{
     fs::File,
     io::{ErrorKind, Write},
+    thread,
+    time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Client, Server};
+use api_tests::{Answer, Client, Database, Server};
 use serde_json::{Value, json};
 
 fn write(client: &Client) -> Answer {
@@ -46,4 +48,34 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
     kept.push(write(&alice).json());
     assert_eq!(sort(alice.list("")), sort(kept), "it recovers by itself");
     assert_eq!(alice.get("/ready").status, 200);
+}
+
+#[test]
+fn while_another_process_holds_the_file_every_write_is_refused_in_time_and_its_cause_is_logged() {
+    let server = Server::start(Database::Sqlite);
+    let task = server.user("alice").create("before");
+    let held = server.hold_writes();
+    thread::scope(|scope| {
+        let writers: Vec<_> = (0..32)
+            .map(|_| {
+                let client = server.user("alice");
+                scope.spawn(move || {
+                    let started = Instant::now();
+                    (write(&client), started.elapsed())
+                })
+            })
+            .collect();
+        for writer in writers {
+            let (answer, took) = writer.join().unwrap();
+            assert_eq!(answer.problem(), "503 unavailable");
+            assert!(took <= Duration::from_secs(2), "{took:?}");
+            let line =
+                server.wait_for_log(|line| (line["request_id"] == answer.header("x-request-id")).then(|| line.clone()));
+            assert_eq!((&line["level"], &line["status"]), (&json!("ERROR"), &json!(503)));
+            assert!(line["cause"].as_str().unwrap().contains("locked"), "{line}");
+        }
+    });
+    drop(held);
+    assert_eq!(write(&server.user("alice")).status, 201);
+    assert!(server.user("alice").list("").contains(&task));
 }

@@ -5,6 +5,7 @@ mod durability;
 mod idempotency;
 mod isolation;
 mod lists;
+mod migrations;
 pub(crate) mod model;
 pub(crate) mod pages;
 pub(crate) mod resets;
