@@ -44,7 +44,7 @@ fn invalid(variable: &'static str, problem: impl Into<String>, example: &'static
 pub struct DatabaseOptions {
     /// The database
     ///
-    /// By default `sqlite://data/todo.db?mode=rwc`. `sqlite://folder/file.db?mode=rwc` (three slashes for an absolute path; `mode=rwc` makes a missing file).
+    /// By default `sqlite://data/todo.db?mode=rwc`. `sqlite://folder/file.db?mode=rwc` (three slashes for an absolute path; `mode=rwc` makes a missing file), or `postgresql://user:password@host/database` (TLS is on and verified unless `sslmode=disable`).
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
     /// The database, as Neon names it; wins where both are set
@@ -96,7 +96,7 @@ impl Database {
 /// Who may sign tokens.
 #[derive(Debug, Args)]
 pub struct AuthOptions {
-    /// The secret that the sign-in signs HS256 tokens with, at least 32 bytes
+    /// The secret that the auth server signs HS256 tokens with, at least 32 bytes
     #[arg(long, env = "BETTER_AUTH_SECRET", hide_env_values = true, value_name = "SECRET")]
     better_auth_secret: Option<String>,
     /// What `iss` of a token must be [default: not checked]

@@ -26,23 +26,32 @@ pub enum Version {
 const DESCRIPTION: &str = "\
 A multi-user task API: each user sees and changes only their own tasks.
 
-Send the JWT of the sign-in as `Authorization: Bearer <token>`; its `sub` is the user. Every error is a problem document \
+Send the JWT of the auth server as `Authorization: Bearer <token>`; its `sub` is the user. Every error is a problem document \
 (RFC 9457) whose `code` tells programs what went wrong. Fields and query parameters that are not declared here are \
-refused, not ignored. Every answer has an `X-Request-Id`: quote it when something looks wrong.";
+refused, not ignored. Every answer has an `X-Request-Id`: quote it in bug reports.";
 
 /// Headers of every answer, with their description and an example.
-const COMMON_HEADERS: [(&str, &str, &str); 3] = [
+const COMMON_HEADERS: [(&str, &str, &str); 4] = [
     (
         "Cache-Control",
         "Who may keep the answer: nobody but the caller, and not without asking again.",
         "private, no-store",
     ),
+    ("Vary", "Tells caches that the answer depends on the origin of the page that asks.", "Origin"),
     ("X-Content-Type-Options", "Tells browsers to trust the declared media type.", "nosniff"),
     ("X-Request-Id", "The id of the request: the caller's own, or a new one.", "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88"),
 ];
 
-/// How to write headers that poem-openapi puts in upper case.
-const HEADER_NAMES: [&str; 5] = ["Cache-Control", "ETag", "Idempotency-Replayed", "Link", "Location"];
+/// Headers that poem-openapi puts in upper case as RFCs write them, each with an example.
+const HEADERS: [(&str, &str); 7] = [
+    ("Cache-Control", "private, no-cache"),
+    ("ETag", r#""3""#),
+    ("Idempotency-Replayed", "true"),
+    ("Link", r#"</api/tasks?status=all&sort=created&order=desc&limit=100&cursor=AWFjZAGapdBcP31Cjosv>; rel="next""#),
+    ("Location", "/api/tasks/019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4"),
+    ("Retry-After", "1"),
+    ("WWW-Authenticate", r#"Bearer error="invalid_token", error_description="the token has expired""#),
+];
 
 /// The document.
 #[must_use]
@@ -145,9 +154,14 @@ fn complete(document: &mut Value) {
 /// Names the headers of a response as RFCs write them, and adds those of every answer.
 fn describe_headers(response: &mut Value) {
     let own = response.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
-    let own = own.into_iter().map(|(name, header)| {
-        let known = HEADER_NAMES.iter().find(|known| known.eq_ignore_ascii_case(&name));
-        (known.map_or(name, |known| (*known).to_owned()), header)
+    let own = own.into_iter().map(|(name, mut header)| {
+        let Some((name, example)) = HEADERS.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name)) else {
+            return (name, header);
+        };
+        let text = header.pointer("/schema/type").is_some_and(|kind| kind == "string");
+        let example = if text { Value::from(*example) } else { example.parse().unwrap_or_default() };
+        merge(&mut header, json!({ "example": example }));
+        ((*name).to_owned(), header)
     });
     let common = COMMON_HEADERS
         .iter()

@@ -58,7 +58,7 @@ pub enum Code {
     UnsupportedMediaType,
     /// A body, query parameter or header breaks the rules that `errors` lists.
     ValidationFailed,
-    /// A mistake of the server; the request id finds its cause in the log.
+    /// An internal error; the request id finds its cause in the log.
     InternalError,
     /// The database cannot be reached, or the server is about to stop; try again after `Retry-After`.
     Unavailable,
@@ -102,7 +102,7 @@ impl Code {
             Self::PayloadTooLarge => "The body is too large",
             Self::UnsupportedMediaType => "The body must be application/json",
             Self::ValidationFailed => "The request breaks the contract",
-            Self::InternalError => "The server made a mistake",
+            Self::InternalError => "Internal server error",
             Self::Unavailable => "The service is not available for the moment",
         }
     }
@@ -281,7 +281,7 @@ struct ProblemDocument {
     title: String,
     /// The status of the answer.
     status: u16,
-    /// What is wrong with this request, and how to mend it.
+    /// What is wrong with this request, and how to fix it.
     detail: String,
     /// The id of the request, also in the header `X-Request-Id`.
     instance: String,
@@ -337,7 +337,7 @@ const RESPONSES: [(u16, u8, &str); 12] = [
         "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for another \
          request; nothing was changed.",
     ),
-    (500, ANY, "The server made a mistake; the answer says nothing of its cause."),
+    (500, ANY, "An internal error; the answer says nothing of its cause."),
     (503, ANY, "The database cannot be reached, or the server is about to stop."),
 ];
 

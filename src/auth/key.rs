@@ -11,7 +11,7 @@ const SECRET_BYTES: usize = 32;
 const PLACEHOLDERS: [&str; 7] =
     ["better-auth-secret", "your-", "your_", "change-me", "changeme", "replace-", "secret-secret"];
 
-/// A secret shared with the sign-in. It shows itself nowhere.
+/// A secret shared with the auth server. It shows itself nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 // As the first argument of an operation it is both what documents and what enforces that the operation needs a token.
-/// A JWT of the sign-in, whose `sub` is the user's id.
+/// A JWT of the auth server, whose `sub` is the user's id.
 #[derive(Debug, SecurityScheme)]
 #[oai(ty = "bearer", bearer_format = "JWT", rename = "bearer", checker = "authenticate")]
 pub struct Bearer(User);

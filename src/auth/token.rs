@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{Key, Secret, User};
 
-/// Seconds by which the clocks of the sign-in and of this server may differ.
+/// Seconds by which the clocks of the auth server and of this server may differ.
 const LEEWAY: f64 = 30.0;
 /// Characters of a user id.
 const SUBJECT_MAX: usize = 255;
@@ -159,7 +159,7 @@ impl Verifier {
     }
 }
 
-/// Signs a token for a user, as a sign-in that shares the secret does.
+/// Signs a token for a user, as an auth server that shares the secret does.
 ///
 /// # Errors
 ///

@@ -260,7 +260,7 @@ impl TasksApi {
 
     /// Complete a task, or take that back
     ///
-    /// With a body sets the state, which is safe to repeat. Without one flips it, atomically: of many flips at once
+    /// With a body sets the state, which is safe to repeat. Without one toggles it, atomically: of many toggles at once
     /// none is lost. With `If-Match` only a version that it names is changed.
     #[oai(path = "/tasks/:id/complete", method = "patch", operation_id = "completeTask")]
     async fn complete(

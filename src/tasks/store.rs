@@ -244,7 +244,7 @@ impl<'a> Tasks<'a> {
         self.change(id, update, expected).await
     }
 
-    /// Flips whether the task is done, or sets it: then a task that is in that state already does not change.
+    /// Toggles whether the task is done, or sets it: then a task that is in that state already does not change.
     pub(super) async fn complete(
         &self,
         id: Uuid,
