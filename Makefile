@@ -10,7 +10,7 @@ help: ## This list
 .PHONY: run
 run: ## Serve on SQLite with nothing set up, and say what to do next
 	@scripts/require cargo cc
-	cargo run --quiet -- dev
+	cargo run -- dev
 
 .PHONY: test
 test: ## Run every test there is; installs what is missing (through apt, as root)

@@ -1,10 +1,6 @@
 //! Routes, and what happens to every request on its way in and out.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use poem::{
@@ -16,13 +12,15 @@ use poem_openapi::OpenApiService;
 use uuid::Uuid;
 
 use crate::{
-    auth::{User, Verifier},
+    auth::Verifier,
+    context::{Context, Shared},
     contract::{Contract, InvalidDocument},
     cors::{self, Cors},
     db::Db,
     docs, health,
     health::Stopping,
     openapi::{self, Version},
+    payload::BodyLimits,
     problem::{Code, Problem},
     tasks::TasksApi,
 };
@@ -47,65 +45,6 @@ pub struct State {
     pub stopping: Stopping,
     /// Bounds of a request body.
     pub limits: BodyLimits,
-}
-
-/// Bounds of a request body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyLimits {
-    /// Its size in bytes.
-    pub body_limit: usize,
-    /// The time for all of it to arrive.
-    pub body_timeout: Duration,
-}
-
-/// What is the same for every request.
-#[derive(Debug)]
-struct Shared {
-    verifier: Verifier,
-    limits: BodyLimits,
-    contract: Contract,
-}
-
-/// What extractors need to know, carried by the request.
-#[derive(Debug)]
-pub struct Context {
-    shared: Arc<Shared>,
-    user: OnceLock<User>,
-}
-
-impl Context {
-    /// The context of a request.
-    ///
-    /// # Errors
-    ///
-    /// A request that did not come through [`App`].
-    pub fn of(request: &Request) -> Result<&Self, Problem> {
-        let context = request.data::<Arc<Self>>().map(AsRef::as_ref);
-        context.ok_or_else(|| Problem::internal(&"the request has no context"))
-    }
-
-    /// Verifies tokens.
-    #[must_use]
-    pub fn verifier(&self) -> &Verifier {
-        &self.shared.verifier
-    }
-
-    /// The document, compiled.
-    #[must_use]
-    pub fn contract(&self) -> &Contract {
-        &self.shared.contract
-    }
-
-    /// Bounds of the body.
-    #[must_use]
-    pub fn limits(&self) -> BodyLimits {
-        self.shared.limits
-    }
-
-    /// Notes who sent the request, for the log.
-    pub fn signed_in(&self, user: User) -> User {
-        self.user.get_or_init(|| user).clone()
-    }
 }
 
 /// The whole application: every request that it is called with gets a [`Response`], never an error.
@@ -142,7 +81,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
-        let context = Arc::new(Context { shared: self.shared.clone(), user: OnceLock::new() });
+        let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
         let origin = self.cors.allowed(request.headers());
         let preflight = origin.is_some() && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
@@ -192,7 +131,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                     status = response.status().as_u16(),
                     duration_ms = started.elapsed().as_secs_f64() * 1e3,
                     request_id = id,
-                    user = context.user.get().map(tracing::field::display),
+                    user = context.user().map(tracing::field::display),
                     cause,
                 )
             };
@@ -238,6 +177,8 @@ fn request_id(request: &Request) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use poem::endpoint::make_sync;
 
     use super::*;
@@ -248,7 +189,7 @@ mod tests {
         let secret = Secret::new("0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b".to_owned()).unwrap();
         let shared = Shared {
             verifier: Verifier::new(Key::from(&secret), None, None),
-            limits: BodyLimits { body_limit: 1, body_timeout: Duration::MAX },
+            limits: BodyLimits { size: 1, time: Duration::MAX },
             contract: Contract::compile(openapi::document(Version::V3_1)).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });

@@ -7,10 +7,10 @@ use poem::http::{HeaderValue, Uri};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    app::BodyLimits,
     auth::{InvalidSecret, Secret},
     cors::Cors,
     db::{DatabaseUrl, InvalidUrl, Lanes},
+    payload::BodyLimits,
     server::Limits,
     telemetry::Format,
 };
@@ -169,6 +169,9 @@ const SECRET_EXAMPLE: &str = "\"$(openssl rand -base64 32)\"";
 
 /// The secret of `dev`: random, made once, readable by its owner only.
 fn dev_secret() -> io::Result<String> {
+    if let Ok(secret) = fs::read_to_string(DEV_SECRET) {
+        return Ok(secret.trim().to_owned());
+    }
     if let Some(folder) = Path::new(DEV_SECRET).parent() {
         fs::create_dir_all(folder)?;
     }
@@ -298,8 +301,8 @@ impl ServeOptions {
                 grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
             },
             body_limits: BodyLimits {
-                body_limit: number("BODY_LIMIT", &self.body_limit, 1 << 30, "65536")?,
-                body_timeout: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
+                size: number("BODY_LIMIT", &self.body_limit, 1 << 30, "65536")?,
+                time: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
             },
         })
     }

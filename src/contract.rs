@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    app::Context,
+    context::Context,
     problem::{Problem, Violation},
     timestamp::Timestamp,
 };

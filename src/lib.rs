@@ -3,6 +3,7 @@
 pub mod app;
 pub mod auth;
 pub mod config;
+pub mod context;
 pub mod contract;
 pub mod cors;
 pub mod db;

@@ -1,5 +1,7 @@
 //! JSON bodies: requests are checked against the derived document, answers are written by serde.
 
+use std::time::Duration;
+
 use futures_util::{Stream, TryStreamExt};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
@@ -15,7 +17,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    app::Context,
+    context::Context,
     problem::{Code, Problem},
 };
 
@@ -23,6 +25,15 @@ const MEDIA_TYPE: &str = "application/json";
 /// Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer
 /// instead of a reset connection.
 const DISCARD: usize = 8 << 20;
+
+/// Bounds of a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Its size in bytes.
+    pub size: usize,
+    /// The time for all of it to arrive.
+    pub time: Duration,
+}
 
 /// A JSON answer.
 #[derive(Debug)]
@@ -82,17 +93,15 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 /// Reads the body, within the limits of size and time.
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let limits = Context::of(request)?.limits();
-    let too_large = || Problem::new(Code::PayloadTooLarge, format!("send at most {} bytes", limits.body_limit));
+    let too_large = || Problem::new(Code::PayloadTooLarge, format!("send at most {} bytes", limits.size));
     let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
     let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    if request.headers().contains_key(header::EXPECT)
-        && declared.is_some_and(|length: usize| length > limits.body_limit)
-    {
+    if request.headers().contains_key(header::EXPECT) && declared.is_some_and(|length: usize| length > limits.size) {
         // To read from the body would tell the client to send it (RFC 9110, section 10.1.1).
         return Err(close(too_large()));
     }
     let stream = body.take().map_err(|error| Problem::internal(&error))?.into_bytes_stream();
-    match tokio::time::timeout(limits.body_timeout, collect(stream, limits.body_limit)).await {
+    match tokio::time::timeout(limits.time, collect(stream, limits.size)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(_)) => {

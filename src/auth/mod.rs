@@ -13,7 +13,7 @@ pub use self::{
     token::{TokenError, Verifier, sign},
 };
 use crate::{
-    app::Context,
+    context::Context,
     problem::{Code, Problem},
 };
 
@@ -24,16 +24,24 @@ use crate::{
 pub struct Bearer(User);
 
 impl Bearer {
-    /// The id of the user.
+    /// The user.
     #[must_use]
-    pub fn id(&self) -> &str {
-        &self.0.0
+    pub const fn user(&self) -> &User {
+        &self.0
     }
 }
 
-/// The id of a user whose token was verified.
+/// A user whose token was verified: only [`Verifier`] makes one.
 #[derive(Debug, Clone)]
 pub struct User(Arc<str>);
+
+impl User {
+    /// The id: `sub` of the token.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0
+    }
+}
 
 impl std::fmt::Display for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

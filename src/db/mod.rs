@@ -11,8 +11,8 @@ mod url;
 use std::sync::Arc;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Iterable, Order, QueryTrait,
-    Select, Statement, StatementBuilder, TryIntoModel, UpdateMany,
+    ColumnTrait, DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Iterable, Order, QueryTrait, Select, Statement,
+    StatementBuilder, TryIntoModel, UpdateMany,
     sea_query::{InsertStatement, Query, SelectStatement, UnionType},
 };
 
@@ -80,14 +80,15 @@ impl std::error::Error for DbError {}
 /// An entity whose rows can be rebuilt from column values, through its `ActiveModel`.
 ///
 /// Every `DeriveEntityModel` is one; the trait only gives the bounds a name.
-pub trait Rows: EntityTrait<Model: IntoActiveModel<Self::ActiveModel>, ActiveModel: Rebuilt<Self>> {}
+pub trait Rows:
+    EntityTrait<Model: IntoActiveModel<Self::ActiveModel>, ActiveModel: TryIntoModel<<Self as EntityTrait>::Model>>
+{
+}
 
-impl<E> Rows for E where E: EntityTrait<Model: IntoActiveModel<E::ActiveModel>, ActiveModel: Rebuilt<E>> {}
-
-/// See [`Rows`].
-pub trait Rebuilt<E: EntityTrait>: ActiveModelTrait<Entity = E> + TryIntoModel<E::Model> {}
-
-impl<E: EntityTrait, A: ActiveModelTrait<Entity = E> + TryIntoModel<E::Model>> Rebuilt<E> for A {}
+impl<E> Rows for E where
+    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel>, ActiveModel: TryIntoModel<<E as EntityTrait>::Model>>
+{
+}
 
 impl Db {
     /// Opens the database: an SQLite file is there from now on, a server is [connected](Db::connect) to later.

@@ -8,7 +8,7 @@ use poem_openapi::{
 use serde_json::Value;
 
 use super::{
-    cursor::{Cursor, Position},
+    cursor::Position,
     dto::{Order, Sort, Status, TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
     entity::Model,
     id::TaskId,
@@ -134,7 +134,7 @@ impl TasksApi {
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the operation")]
     async fn list(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// Which tasks.
         #[oai(default)]
@@ -148,7 +148,8 @@ impl TasksApi {
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]
         limit: Query<u64>,
         /// Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`.
-        cursor: Query<Option<Cursor>>,
+        #[oai(validator(min_length = 1, max_length = 4096))]
+        cursor: Query<Option<String>>,
     ) -> Result<Listed, Fail<0>> {
         let (status, sort) = (status.0, sort.0);
         let order = order.0.unwrap_or(match sort {
@@ -157,10 +158,10 @@ impl TasksApi {
         });
         let after = match cursor.0 {
             None => None,
-            Some(Cursor(cursor)) => Some(Position::decode(&cursor, status, sort, order).ok_or_else(foreign_cursor)?),
+            Some(cursor) => Some(Position::decode(&cursor, status, sort, order).ok_or_else(foreign_cursor)?),
         };
         let limit = usize::try_from(limit.0).unwrap_or(LIMIT);
-        let page = Tasks::of(&self.db, user.id()).list(&List { status, sort, order, limit, after }).await?;
+        let page = Tasks::of(&self.db, bearer.user()).list(&List { status, sort, order, limit, after }).await?;
         let next = page.next.map(|last| {
             let cursor = last.encode(status, sort, order);
             let (status, sort, order) = (word(&status), word(&sort), word(&order));
@@ -178,7 +179,7 @@ impl TasksApi {
     #[oai(path = "/tasks", method = "post", operation_id = "createTask")]
     async fn create(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// Stands for this request: 1 to 255 visible ASCII characters, such as a new UUID.
         #[oai(name = "Idempotency-Key")]
@@ -186,8 +187,8 @@ impl TasksApi {
         body: Body<TaskCreate>,
     ) -> Result<Created, Fail<{ BODY | KEY }>> {
         let key = key.0.as_ref();
-        let flight = key.map(|key| self.in_flight.begin(user.id(), key).ok_or_else(in_flight)).transpose()?;
-        let (task, version, replayed) = match Tasks::of(&self.db, user.id()).create(body.0, key).await? {
+        let flight = key.map(|key| self.in_flight.begin(bearer.user().id(), key).ok_or_else(in_flight)).transpose()?;
+        let (task, version, replayed) = match Tasks::of(&self.db, bearer.user()).create(body.0, key).await? {
             Creation::New(task) => (TaskResponse::from(task.clone()), task.version, None),
             Creation::Replayed(task) => (task, 1, Some(true)),
         };
@@ -203,7 +204,7 @@ impl TasksApi {
     #[oai(path = "/tasks/:id", method = "get", operation_id = "getTask")]
     async fn get(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// The versions that the caller has (RFC 9110, section 13.1.2).
         #[oai(name = "If-None-Match")]
@@ -211,7 +212,7 @@ impl TasksApi {
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Found, Fail<{ ITEM | IF_NONE_MATCH }>> {
-        let task = Tasks::of(&self.db, user.id()).get(id.0.0).await?;
+        let task = Tasks::of(&self.db, bearer.user()).get(id.0.0).await?;
         let etag = ETag(task.version);
         Ok(match known.0 {
             Some(known) if known.knows(task.version) => Found::NotModified(etag, REVALIDATE.to_owned()),
@@ -227,7 +228,7 @@ impl TasksApi {
     #[oai(path = "/tasks/:id", method = "put", operation_id = "updateTask")]
     async fn update(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// The versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
@@ -236,7 +237,7 @@ impl TasksApi {
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
-        let tasks = Tasks::of(&self.db, user.id());
+        let tasks = Tasks::of(&self.db, bearer.user());
         Ok(tasks.update(id.0.0, body.0.into(), versions(&expected)).await?.into())
     }
 
@@ -246,7 +247,7 @@ impl TasksApi {
     #[oai(path = "/tasks/:id", method = "delete", operation_id = "deleteTask")]
     async fn delete(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// The versions that may be deleted (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
@@ -254,7 +255,7 @@ impl TasksApi {
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Deleted, Fail<{ ITEM | IF_MATCH }>> {
-        Tasks::of(&self.db, user.id()).delete(id.0.0, versions(&expected)).await?;
+        Tasks::of(&self.db, bearer.user()).delete(id.0.0, versions(&expected)).await?;
         Ok(Deleted::NoContent)
     }
 
@@ -265,7 +266,7 @@ impl TasksApi {
     #[oai(path = "/tasks/:id/complete", method = "patch", operation_id = "completeTask")]
     async fn complete(
         &self,
-        user: Bearer,
+        bearer: Bearer,
         _query: DeclaredQuery,
         /// The versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
@@ -275,7 +276,7 @@ impl TasksApi {
         id: Path<TaskId>,
     ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
         let completed = body.0.map(|body| body.completed);
-        let tasks = Tasks::of(&self.db, user.id());
+        let tasks = Tasks::of(&self.db, bearer.user());
         Ok(tasks.complete(id.0.0, completed, versions(&expected)).await?.into())
     }
 }

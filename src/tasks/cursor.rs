@@ -1,12 +1,6 @@
 //! Where a page ended, as an opaque text that only this server reads. It chooses rows, and authorizes nothing.
 
-use std::borrow::Cow;
-
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use poem_openapi::{
-    registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseFromParameter, ParseResult, Type},
-};
 use uuid::Uuid;
 
 use super::dto::{Order, Sort, Status};
@@ -82,43 +76,6 @@ const fn head(status: Status, sort: Sort, order: Order) -> [u8; 4] {
         Order::Desc => b'd',
     };
     [VERSION, status, sort, order]
-}
-
-/// A cursor as it came, not yet understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Cursor(pub(super) String);
-
-impl Type for Cursor {
-    const IS_REQUIRED: bool = true;
-
-    type RawValueType = Self;
-    type RawElementValueType = Self;
-
-    fn name() -> Cow<'static, str> {
-        "string(cursor)".into()
-    }
-
-    fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema {
-            min_length: Some(1),
-            max_length: Some(4096),
-            ..MetaSchema::new("string")
-        }))
-    }
-
-    fn as_raw_value(&self) -> Option<&Self> {
-        Some(self)
-    }
-
-    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
-        Box::new(std::iter::once(self))
-    }
-}
-
-impl ParseFromParameter for Cursor {
-    fn parse_from_parameter(value: &str) -> ParseResult<Self> {
-        Ok(Self(value.to_owned()))
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::{
     owner,
 };
 use crate::{
+    auth::User,
     db::{Db, DbError},
     timestamp::Timestamp,
 };
@@ -27,7 +28,7 @@ const ATTEMPTS: usize = 3;
 #[derive(Debug)]
 pub(super) struct Tasks<'a> {
     db: &'a Db,
-    owner: &'a str,
+    owner: &'a User,
 }
 
 /// Why a task was not read or changed; nothing was changed.
@@ -78,7 +79,7 @@ pub(super) enum Creation {
 }
 
 impl<'a> Tasks<'a> {
-    pub(super) const fn of(db: &'a Db, owner: &'a str) -> Self {
+    pub(super) const fn of(db: &'a Db, owner: &'a User) -> Self {
         Self { db, owner }
     }
 
@@ -150,7 +151,7 @@ impl<'a> Tasks<'a> {
         };
         let selects = statuses.iter().map(|completed| {
             Entity::find()
-                .filter(Column::UserId.eq(self.owner))
+                .filter(Column::UserId.eq(self.owner.id()))
                 .apply_if(*completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
                 .apply_if(condition.clone(), QueryFilter::filter)
         });
@@ -166,13 +167,13 @@ impl<'a> Tasks<'a> {
     /// and every later one gets the answer to that.
     pub(super) async fn create(&self, task: TaskCreate, key: Option<&IdempotencyKey>) -> Result<Creation, StoreError> {
         let fingerprint = key.map(|_| idempotency::fingerprint(&task)).unwrap_or_default();
-        let task = task.into_row(self.owner, Timestamp::now());
+        let task = task.into_row(self.owner.id(), Timestamp::now());
         let Some(key) = key else {
             self.insert(&task, None).await?;
             return Ok(Creation::New(task));
         };
         let reservation = idempotency::Model {
-            user_id: self.owner.to_owned(),
+            user_id: self.owner.id().to_owned(),
             key: key.0.clone(),
             fingerprint,
             answer: idempotency::answer(&TaskResponse::from(task.clone()))?,
@@ -184,12 +185,12 @@ impl<'a> Tasks<'a> {
                 inserted => return Ok(inserted.map(|()| Creation::New(task))?),
             }
             let first = idempotency::Entity::find()
-                .filter(idempotency::Column::UserId.eq(self.owner))
+                .filter(idempotency::Column::UserId.eq(self.owner.id()))
                 .filter(idempotency::Column::Key.eq(key.0.as_str()));
             match self.db.one(first).await? {
                 Some(first) if first.expired() => {
                     let expired = idempotency::Entity::delete_many()
-                        .filter(idempotency::Column::UserId.eq(self.owner))
+                        .filter(idempotency::Column::UserId.eq(self.owner.id()))
                         .filter(idempotency::Column::Key.eq(key.0.as_str()))
                         .filter(idempotency::Column::CreatedAt.eq(first.created_at));
                     self.db.delete(expired).await?;
@@ -211,14 +212,14 @@ impl<'a> Tasks<'a> {
         };
         let inserted = self.db.insert_together(inserts().collect()).await;
         let Err(DbError::ForeignKey(_)) = inserted else { return inserted };
-        let owner = owner::Model { id: self.owner.to_owned(), created_at: task.created_at };
+        let owner = owner::Model { id: self.owner.id().to_owned(), created_at: task.created_at };
         let owner = Insert::one(owner.into_active_model())
             .on_conflict(OnConflict::column(owner::Column::Id).do_nothing().to_owned());
         self.db.insert_together([owner.into_query()].into_iter().chain(inserts()).collect()).await
     }
 
     pub(super) async fn get(&self, id: Uuid) -> Result<Model, StoreError> {
-        let task = Entity::find().filter(Column::UserId.eq(self.owner)).filter(Column::Id.eq(id));
+        let task = Entity::find().filter(Column::UserId.eq(self.owner.id())).filter(Column::Id.eq(id));
         match self.db.one(task).await? {
             Some(task) => Ok(task),
             None => Err(self.missing(id, None).await),
@@ -291,13 +292,13 @@ impl<'a> Tasks<'a> {
             [] => Column::Version.is_null(),
             versions => Column::Version.is_in(versions.iter().copied()),
         });
-        Condition::all().add(Column::UserId.eq(self.owner)).add(Column::Id.eq(id)).add_option(versions)
+        Condition::all().add(Column::UserId.eq(self.owner.id())).add(Column::Id.eq(id)).add_option(versions)
     }
 
     /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.
     async fn missing(&self, id: Uuid, expected: Option<&[i64]>) -> StoreError {
         match self.db.one(Entity::find().filter(Column::Id.eq(id))).await {
-            Ok(Some(task)) if task.user_id != self.owner => StoreError::Forbidden,
+            Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
             Ok(Some(_)) if expected.is_some() => StoreError::Stale,
             // Either there is none, or it came into being in between.
             Ok(_) => StoreError::NotFound,

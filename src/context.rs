@@ -1,0 +1,73 @@
+//! What extractors need to know, carried by each request.
+
+use std::sync::{Arc, OnceLock};
+
+use poem::Request;
+
+use crate::{
+    auth::{User, Verifier},
+    contract::Contract,
+    payload::BodyLimits,
+    problem::Problem,
+};
+
+/// What is the same for every request.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) verifier: Verifier,
+    pub(crate) limits: BodyLimits,
+    pub(crate) contract: Contract,
+}
+
+/// What extractors need to know, carried by the request.
+#[derive(Debug)]
+pub struct Context {
+    shared: Arc<Shared>,
+    user: OnceLock<User>,
+}
+
+impl Context {
+    /// The context of a new request.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, user: OnceLock::new() }
+    }
+
+    /// The context of a request.
+    ///
+    /// # Errors
+    ///
+    /// A request that did not come through [`App`](crate::app::App).
+    pub fn of(request: &Request) -> Result<&Self, Problem> {
+        let context = request.data::<Arc<Self>>().map(AsRef::as_ref);
+        context.ok_or_else(|| Problem::internal(&"the request has no context"))
+    }
+
+    /// Verifies tokens.
+    #[must_use]
+    pub fn verifier(&self) -> &Verifier {
+        &self.shared.verifier
+    }
+
+    /// The document, compiled.
+    #[must_use]
+    pub fn contract(&self) -> &Contract {
+        &self.shared.contract
+    }
+
+    /// Bounds of the body.
+    #[must_use]
+    pub fn limits(&self) -> BodyLimits {
+        self.shared.limits
+    }
+
+    /// Who sent the request, once that is known.
+    #[must_use]
+    pub fn user(&self) -> Option<&User> {
+        self.user.get()
+    }
+
+    /// Notes who sent the request, for the log.
+    pub fn signed_in(&self, user: User) -> User {
+        self.user.get_or_init(|| user).clone()
+    }
+}
