@@ -103,6 +103,22 @@ impl Client {
         self.send(request.body(body.to_string()))
     }
 
+    /// Sends a request with one more header, where there is a value for it, and a JSON body, where there is one.
+    pub fn with_header(
+        &self,
+        method: Method,
+        path: &str,
+        header: (&str, Option<&str>),
+        body: Option<&Value>,
+    ) -> Answer {
+        let request = self.request(method, path);
+        let request = header.1.into_iter().fold(request, |request, value| request.header(header.0, value));
+        self.send(match body {
+            Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
+            None => request,
+        })
+    }
+
     /// Creates a task that has only a title, and gives its representation.
     pub fn create(&self, title: &str) -> Value {
         let answer = self.post("/api/tasks", &serde_json::json!({ "title": title }));

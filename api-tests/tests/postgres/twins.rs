@@ -24,12 +24,7 @@ impl Twin {
     /// Takes the step, and gives all that is the same on every database.
     fn take(&mut self, step: &Step) -> Vec<Value> {
         let send = |method, path: &str, header: (&str, Option<String>), body: Option<&Value>| {
-            let request = self.client.request(method, path);
-            let request = header.1.into_iter().fold(request, |request, value| request.header(header.0, value));
-            self.client.send(match body {
-                Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
-                None => request,
-            })
+            self.client.with_header(method, path, (header.0, header.1.as_deref()), body)
         };
         // The model of the suite knows versions; here any few will do.
         let tag = |version: &Option<i64>| version.map(|off| format!("\"{}\"", 2 + off));

@@ -6,11 +6,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 
 fn send(client: &Client, method: Method, path: &str, condition: (&str, &str), body: Option<Value>) -> Answer {
-    let request = client.request(method, path).header(condition.0, condition.1);
-    client.send(match body {
-        Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
-        None => request,
-    })
+    client.with_header(method, path, (condition.0, Some(condition.1)), body.as_ref())
 }
 
 #[test]

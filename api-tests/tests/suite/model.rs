@@ -128,9 +128,9 @@ impl Model {
     }
 
     fn create(&mut self, client: &Client, body: &Value, key: Option<u8>) {
-        let request = client.request(Method::POST, "/api/tasks").header("Content-Type", "application/json");
-        let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key.to_string()));
-        let answer = client.send(request.body(body.to_string()));
+        let text = key.map(|key| key.to_string());
+        let header = ("Idempotency-Key", text.as_deref());
+        let answer = client.with_header(Method::POST, "/api/tasks", header, Some(body));
         let mut expected = json!({ "description": null, "completed": false, "due_date": null });
         expected.as_object_mut().unwrap().append(&mut body.as_object().unwrap().clone());
         match key.and_then(|key| self.keys.get(&key)) {
@@ -221,13 +221,8 @@ fn send(
     version: Option<i64>,
     body: Option<&Value>,
 ) -> Answer {
-    let request = client.request(method, path);
-    let request =
-        version.into_iter().fold(request, |request, version| request.header(condition, format!("\"{version}\"")));
-    client.send(match body {
-        Some(body) => request.header("Content-Type", "application/json").body(body.to_string()),
-        None => request,
-    })
+    let tag = version.map(|version| format!("\"{version}\""));
+    client.with_header(method, path, (condition, tag.as_deref()), body)
 }
 
 #[test]
