@@ -297,8 +297,8 @@ impl ServeOptions {
                 header: duration("HEADER_TIMEOUT", &self.header_timeout, "10s")?,
                 keep_alive: duration("KEEP_ALIVE_TIMEOUT", &self.keep_alive_timeout, "75s")?,
                 write: duration("WRITE_TIMEOUT", &self.write_timeout, "30s")?,
-                drain: duration("SHUTDOWN_DELAY", &self.shutdown_delay, "5s")?,
-                grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
+                shutdown_delay: duration("SHUTDOWN_DELAY", &self.shutdown_delay, "5s")?,
+                shutdown_grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
             },
             body_limits: BodyLimits {
                 size: number("BODY_LIMIT", &self.body_limit, 1 << 30, "65536")?,

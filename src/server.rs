@@ -40,9 +40,9 @@ pub struct Limits {
     /// For the client to take some of an answer.
     pub write: Duration,
     /// From the signal to stop to the end of accepting connections.
-    pub drain: Duration,
+    pub shutdown_delay: Duration,
     /// From the end of accepting connections to the end of the process.
-    pub grace: Duration,
+    pub shutdown_grace: Duration,
 }
 
 /// The headers of a request, in bytes and in number.
@@ -51,8 +51,8 @@ const HEADERS: usize = 64;
 /// Pause after an error of `accept`, such as too many open files, which would otherwise spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done; then for `drain` longer, so that load balancers see that `/ready` has turned; then
-/// closes idle connections, answers the requests in flight, and returns within `grace`.
+/// Serves until `stop` is done; then for `shutdown_delay` longer, so that load balancers see that `/ready` has turned; then
+/// closes idle connections, answers the requests in flight, and returns within `shutdown_grace`.
 pub async fn serve<E>(listener: TcpListener, app: E, limits: Limits, stop: impl Future<Output = ()>)
 where
     E: Endpoint<Output = Response> + 'static,
@@ -65,7 +65,7 @@ where
     http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true);
     let mut stopped = pin!(async {
         stop.await;
-        sleep(limits.drain).await;
+        sleep(limits.shutdown_delay).await;
     });
     loop {
         let accepted = async {
@@ -107,7 +107,7 @@ where
         });
     }
     drop(listener);
-    if timeout(limits.grace, connections.shutdown()).await.is_err() {
+    if timeout(limits.shutdown_grace, connections.shutdown()).await.is_err() {
         tracing::warn!("requests were still in flight at the end of the grace period");
     }
 }
