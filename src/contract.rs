@@ -120,32 +120,35 @@ impl Contract {
         self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
     }
 
-    /// Refuses a body for every rule of the schema that it breaks.
+    /// Every rule of the schema that the body breaks.
     ///
     /// # Errors
     ///
-    /// [`Problem`] with all violations, or an internal one where the document has no such schema.
-    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<(), Problem> {
+    /// An internal [`Problem`] where the document has no such schema.
+    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, Problem> {
         let schema = match schema {
             MetaSchemaRef::Reference(name) => self.bodies.get(name),
             MetaSchemaRef::Inline(_) => None,
         };
         let schema = schema.ok_or_else(|| Problem::internal(&"the document has no schema for this body"))?;
         if schema.validator.is_valid(body) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let violation = |(pointer, detail)| Violation { pointer: Some(pointer), parameter: None, detail };
         let errors = schema.validator.iter_errors(body).flat_map(|error| schema.explain(&error));
-        Err(Problem::validation(errors.map(violation).collect()))
+        Ok(errors.map(violation).collect())
     }
 
-    /// Refuses a query for every parameter that the operation does not declare, that comes twice, or that breaks its
-    /// schema.
+    /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
     ///
     /// # Errors
     ///
-    /// [`Problem`] with all violations, or an internal one where the document has no such operation.
-    pub fn check_query(&self, pattern: &str, method: &Method, query: &str) -> Result<(), Problem> {
+    /// An internal [`Problem`] where the document has no such operation.
+    pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, Problem> {
+        let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
+            return Ok(Vec::new());
+        };
+        let (pattern, method) = (pattern.as_ref(), request.method());
         let declared = self.paths.get(pattern).and_then(|path| path.queries.get(method));
         let declared = declared.ok_or_else(|| Problem::internal(&"the document has no such operation"))?;
         let mut seen = Vec::new();
@@ -161,7 +164,7 @@ impl Contract {
             violations.extend(details.into_iter().map(violation));
             seen.push(name);
         }
-        if violations.is_empty() { Ok(()) } else { Err(Problem::validation(violations)) }
+        Ok(violations)
     }
 }
 
@@ -178,6 +181,7 @@ impl Schema {
     /// The rules that the text of a parameter breaks.
     fn check_text(&self, text: &str) -> Vec<String> {
         let number = self.value.get("type").filter(|kind| *kind == "integer").and_then(|_| text.parse::<i64>().ok());
+        let number = number.filter(|number| number.to_string() == text);
         let value = number.map_or_else(|| Value::from(text), Value::from);
         self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).map(|(_, detail)| detail).collect()
     }
@@ -203,6 +207,7 @@ impl Schema {
                     kinds.iter().map(|kind| kind.to_string()).collect::<Vec<_>>().join(" or ")
                 )
             }
+            ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
             ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
             ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
             ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
@@ -217,7 +222,7 @@ impl Schema {
             ValidationErrorKind::Pattern { pattern } => {
                 let description = self.value.pointer(&format!("/properties{at}/description")).and_then(Value::as_str);
                 let rule = description.and_then(|description| description.split_once("; "));
-                rule.map_or_else(|| format!("must match {pattern}"), |(_, rule)| rule.to_owned())
+                rule.map_or_else(|| format!("must match {pattern}"), |(_, rule)| rule.replace('\n', " "))
             }
             _ => error.to_string(),
         };
@@ -225,18 +230,16 @@ impl Schema {
     }
 }
 
-/// Query parameters that the document declares, and none else. As an argument of an operation it stands behind the
-/// bearer, since arguments are extracted in order.
+/// Query parameters that the document declares, and none else: for operations without a body, whose
+/// [`Body`](crate::payload::Body) sees to that otherwise. It stands behind the bearer and the headers, since arguments
+/// are extracted in order.
 #[derive(Debug)]
 pub struct DeclaredQuery;
 
 impl<'a> FromRequest<'a> for DeclaredQuery {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
-            return Ok(Self);
-        };
-        Context::of(request)?.contract().check_query(pattern, request.method(), query)?;
-        Ok(Self)
+        let violations = Context::of(request)?.contract().check_query(request)?;
+        if violations.is_empty() { Ok(Self) } else { Err(Problem::validation(violations).into()) }
     }
 }
 

@@ -72,11 +72,13 @@ impl IfNoneMatch {
     }
 }
 
+const CONDITION: &str =
+    r#"^(\*|[ \t,]*(W/)?"[!#-~\u0080-\u00ff]*"([ \t]*,[ \t]*((W/)?"[!#-~\u0080-\u00ff]*")?)*[ \t]*)$"#;
 const RULE: &str = r#"must be * or a list of entity tags, such as "1" or "1", "2""#;
 
 impl HeaderField for IfMatch {
     fn schema() -> MetaSchema {
-        example(r#""1""#)
+        condition()
     }
 
     fn parse(value: &[u8]) -> Result<Self, &'static str> {
@@ -90,7 +92,7 @@ impl HeaderField for IfMatch {
 
 impl HeaderField for IfNoneMatch {
     fn schema() -> MetaSchema {
-        example(r#""1""#)
+        condition()
     }
 
     fn parse(value: &[u8]) -> Result<Self, &'static str> {
@@ -136,6 +138,11 @@ fn entity_tags(value: &[u8]) -> Option<Vec<EntityTag<'_>>> {
 fn version(opaque: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(opaque).ok()?;
     text.parse().ok().filter(|version: &i64| version.to_string() == text)
+}
+
+/// What `If-Match` and `If-None-Match` hold.
+fn condition() -> MetaSchema {
+    MetaSchema { pattern: Some(CONDITION.to_owned()), ..example(r#""1""#) }
 }
 
 fn example(value: &str) -> MetaSchema {

@@ -60,7 +60,8 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// A JSON request body that keeps every rule of its schema in the document; `Body<Option<T>>` may be absent.
+/// A JSON request body that keeps every rule of its schema in the document, beside a query that does; `Body<Option<T>>`
+/// may be absent.
 #[derive(Debug)]
 pub struct Body<T>(pub T);
 
@@ -85,7 +86,16 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let bytes = read(request, body).await?;
-        let value = if bytes.is_empty() && !T::IS_REQUIRED { Value::Null } else { parse::<T>(request, &bytes)? };
+        let absent = bytes.is_empty() && !T::IS_REQUIRED;
+        let value = if absent { Value::Null } else { parse(request, &bytes)? };
+        let contract = Context::of(request)?.contract();
+        let mut violations = contract.check_query(request)?;
+        if !absent {
+            violations.extend(contract.check_body(&T::schema_ref(), &value)?);
+        }
+        if !violations.is_empty() {
+            return Err(Problem::validation(violations).into());
+        }
         Ok(Self(serde_json::from_value(value).map_err(|error| Problem::internal(&error))?))
     }
 }
@@ -133,15 +143,16 @@ async fn collect<B: AsRef<[u8]>, E>(
     Ok(Some(bytes))
 }
 
-/// The body as JSON that keeps every rule of the schema of `T`.
-fn parse<T: Type>(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
+/// The body as JSON.
+fn parse(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
     if !request.content_type().is_some_and(is_json) {
         return Err(Problem::new(Code::UnsupportedMediaType, "send the header `Content-Type: application/json`"));
     }
-    let value = serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))?;
-    Context::of(request)?.contract().check_body(&T::schema_ref(), &value)?;
-    Ok(value)
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as it is, without `Content-Encoding`"));
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))
 }
 
 /// `application/json`, in UTF-8 as all JSON is (RFC 8259, section 8.1).

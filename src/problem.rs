@@ -338,7 +338,12 @@ const RESPONSES: [(u16, u8, &str); 12] = [
          request; nothing was changed.",
     ),
     (500, ANY, "An internal error; the answer says nothing of its cause."),
-    (503, ANY, "The database cannot be reached, or the server is about to stop."),
+    (
+        503,
+        ANY,
+        "The database cannot be reached, or the server is about to stop. Nothing was changed, unless `detail` says that \
+         it is unknown whether the change was made.",
+    ),
 ];
 
 impl<const TRAITS: u8> From<Problem> for Fail<TRAITS> {

@@ -52,8 +52,8 @@ impl Timestamp {
     /// second after it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // chrono also takes a space in the place of the T, which the RFC leaves to agreement, and here there is none.
-        let (b'T' | b't') = text.as_bytes().get(10)? else { return None };
+        // chrono also takes a space in the place of the T, and U+2212 in that of a minus.
+        let (b'T' | b't', true) = (text.as_bytes().get(10)?, text.is_ascii()) else { return None };
         Self::from_micros(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
     }
 }
@@ -160,6 +160,7 @@ mod tests {
             "2026-13-01T09:00:00Z",
             "2026-02-30T09:00:00Z",
             "2026-12-01T24:00:00Z",
+            "2026-12-01T09:00:00\u{2212}01:00",
             "0000-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",
             "+10000-01-01T00:00:00Z",

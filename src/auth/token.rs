@@ -195,6 +195,10 @@ pub fn sign(
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
+    // serde would also take a list for a struct; both parts are objects (RFC 7515, section 4; RFC 7519, section 7.2).
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(TokenError::Malformed);
+    }
     serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
 }
 

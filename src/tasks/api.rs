@@ -180,7 +180,6 @@ impl TasksApi {
     async fn create(
         &self,
         bearer: Bearer,
-        _query: DeclaredQuery,
         /// Stands for this request: 1 to 255 visible ASCII characters, such as a new UUID.
         #[oai(name = "Idempotency-Key")]
         key: OptionalHeader<IdempotencyKey>,
@@ -205,10 +204,10 @@ impl TasksApi {
     async fn get(
         &self,
         bearer: Bearer,
-        _query: DeclaredQuery,
         /// The versions that the caller has (RFC 9110, section 13.1.2).
         #[oai(name = "If-None-Match")]
         known: OptionalHeader<IfNoneMatch>,
+        _query: DeclaredQuery,
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Found, Fail<{ ITEM | IF_NONE_MATCH }>> {
@@ -229,7 +228,6 @@ impl TasksApi {
     async fn update(
         &self,
         bearer: Bearer,
-        _query: DeclaredQuery,
         /// The versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,
@@ -248,10 +246,10 @@ impl TasksApi {
     async fn delete(
         &self,
         bearer: Bearer,
-        _query: DeclaredQuery,
         /// The versions that may be deleted (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,
+        _query: DeclaredQuery,
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Deleted, Fail<{ ITEM | IF_MATCH }>> {
@@ -267,7 +265,6 @@ impl TasksApi {
     async fn complete(
         &self,
         bearer: Bearer,
-        _query: DeclaredQuery,
         /// The versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,

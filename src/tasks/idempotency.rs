@@ -108,6 +108,8 @@ async fn remove_batch(db: &Db) -> Result<u64, DbError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdempotencyKey(pub(super) String);
 
+/// As it is, or as a string (RFC 9651, section 3.3.3).
+const PATTERN: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
 const RULE: &str = "must be one key of 1 to 255 visible ASCII characters, such as a UUID";
 
 impl HeaderField for IdempotencyKey {
@@ -115,7 +117,7 @@ impl HeaderField for IdempotencyKey {
         MetaSchema {
             min_length: Some(1),
             max_length: Some(512),
-            pattern: Some("^[!-~]+$".to_owned()),
+            pattern: Some(PATTERN.to_owned()),
             example: Some("8e03978e-40d5-43dd-bc93-6894a57f9324".into()),
             ..MetaSchema::new("string")
         }

@@ -62,6 +62,8 @@ fn a_hostile_token_is_refused_with_a_challenge() {
         ("standard base64", format!("{}.{}.+/{}", parts[0], parts[1], parts[2])),
         ("a header that is no JSON", format!("{}.{}.{}", encode("x"), parts[1], parts[2])),
         ("a header that is a list", with_header("[]")),
+        ("a header that is a list of the right values", with_header(r#"["HS256"]"#)),
+        ("a payload that is a list of the right values", with_payload(&format!("[\"alice\",{exp}]"))),
         ("a payload that is no JSON", with_payload("x")),
         ("a payload that is a text", with_payload("\"alice\"")),
         ("a payload that is invalid UTF-8", format!("{}._w.{}", parts[0], parts[2])),

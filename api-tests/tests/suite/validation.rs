@@ -217,3 +217,25 @@ fn what_is_wrong_is_told_in_the_order_of_the_contract() {
     assert_eq!(alice.put(&path, &json!({ "title": "x" })).problem(), "403 task_forbidden");
     assert_eq!(alice.put("/api/tasks/1", &json!({ "title": "x" })).problem(), "404 task_not_found");
 }
+
+#[test]
+fn what_is_wrong_with_the_query_and_the_body_is_told_together_and_after_what_is_wrong_with_the_form() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let wrong = json!({ "title": 1, "colour": "red" });
+    assert_eq!(alice.post("/api/tasks?x=1", &wrong).violations(), ["/colour", "/title", "x"]);
+    let request = |path: &str| alice.request(Method::POST, path).header("Content-Type", "application/json");
+    assert_eq!(alice.send(request("/api/tasks?x=1").body("{")).problem(), "400 malformed_request");
+    let keyed = request("/api/tasks?x=1").header("Idempotency-Key", "a b").body(wrong.to_string());
+    assert_eq!(alice.send(keyed).problem(), "400 malformed_request");
+    let encoded = request("/api/tasks").header("Content-Encoding", "gzip").body(r#"{"title":"x"}"#);
+    assert_eq!(alice.send(encoded).problem(), "415 unsupported_media_type");
+    let path = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
+    let complete = format!("{path}/complete?x=1");
+    assert_eq!(alice.patch(&complete, None).violations(), ["x"]);
+    assert_eq!(alice.patch(&complete, Some(&json!({ "completed": 1 }))).violations(), ["/completed", "x"]);
+    assert_eq!(alice.get(&path).header("etag"), "\"1\"");
+    for limit in ["%2B5", "05"] {
+        assert_eq!(alice.get(&format!("/api/tasks?limit={limit}")).violations(), ["limit"], "{limit}");
+    }
+}

@@ -71,20 +71,24 @@ impl Postgres {
 
     /// Runs a query; once more where its connection is lost, since that does no harm.
     pub(super) async fn read<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
+        decode::<E>(self.query(statement).await?)
+    }
+
+    async fn query(&self, statement: &Statement) -> Result<Outcome, DbError> {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         let outcome = match self.pool.run(Lane::Reads, statement, deadline).await {
             Err(DbError::Lost(_)) if Instant::now() < deadline => self.pool.run(Lane::Reads, statement, deadline).await,
             outcome => outcome,
         };
-        decode::<E>(outcome.map_err(|error| match error {
+        outcome.map_err(|error| match error {
             DbError::Lost(text) => DbError::Unavailable(text),
             error => error,
-        })?)
+        })
     }
 
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let statement = Statement::from_string(DbBackend::Postgres, "SELECT 1");
-        self.pool.run(Lane::Reads, &statement, Instant::now() + STATEMENT_TIMEOUT).await.map(drop)
+        self.query(&statement).await.map(drop)
     }
 
     /// Runs a statement that changes rows and returns them.
