@@ -22,7 +22,7 @@ use super::{super::DbError, tls, value::Parameter};
 use crate::db::url::PostgresServer;
 
 /// Time for a cancelled statement to end.
-const CANCEL_TIMEOUT: Duration = Duration::from_millis(400);
+const CANCEL_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// What it takes to connect.
 #[derive(Clone)]

@@ -35,7 +35,7 @@ use super::{
 
 /// Time for a statement to get a connection and be answered; then it is cancelled. Poolers take no time limit of ours,
 /// so we keep it.
-const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1400);
+const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Pauses between attempts to connect: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
