@@ -72,41 +72,41 @@ impl IfNoneMatch {
     }
 }
 
+/// The same as [`condition`] takes.
 const CONDITION: &str =
     r#"^(\*|[ \t,]*(W/)?"[!#-~\u0080-\u00ff]*"([ \t]*,[ \t]*((W/)?"[!#-~\u0080-\u00ff]*")?)*[ \t]*)$"#;
 const RULE: &str = r#"must be * or a list of entity tags, such as "1" or "1", "2""#;
 
 impl HeaderField for IfMatch {
     fn schema() -> MetaSchema {
-        condition()
+        condition_schema()
     }
 
     fn parse(value: &[u8]) -> Result<Self, &'static str> {
-        if value == b"*" {
-            return Ok(Self::Any);
-        }
-        let tags = entity_tags(value).ok_or(RULE)?;
-        Ok(Self::OneOf(tags.into_iter().filter(|tag| !tag.weak).filter_map(|tag| version(tag.opaque)).collect()))
+        let strong = |tag: &&EntityTag<'_>| !tag.weak;
+        Ok(condition(value)?
+            .map_or(Self::Any, |tags| Self::OneOf(tags.iter().filter(strong).filter_map(version).collect())))
     }
 }
 
 impl HeaderField for IfNoneMatch {
     fn schema() -> MetaSchema {
-        condition()
+        condition_schema()
     }
 
     fn parse(value: &[u8]) -> Result<Self, &'static str> {
-        if value == b"*" {
-            return Ok(Self::Any);
-        }
-        let tags = entity_tags(value).ok_or(RULE)?;
-        Ok(Self::NoneOf(tags.into_iter().filter_map(|tag| version(tag.opaque)).collect()))
+        Ok(condition(value)?.map_or(Self::Any, |tags| Self::NoneOf(tags.iter().filter_map(version).collect())))
     }
 }
 
 struct EntityTag<'a> {
     weak: bool,
     opaque: &'a [u8],
+}
+
+/// The tags of a condition; `None` for `*`.
+fn condition(value: &[u8]) -> Result<Option<Vec<EntityTag<'_>>>, &'static str> {
+    if value == b"*" { Ok(None) } else { entity_tags(value).map(Some).ok_or(RULE) }
 }
 
 /// The tags of a list; `None` where it is no list of tags, or an empty one.
@@ -135,13 +135,13 @@ fn entity_tags(value: &[u8]) -> Option<Vec<EntityTag<'_>>> {
 }
 
 /// The version whose tag this is.
-fn version(opaque: &[u8]) -> Option<i64> {
-    let text = std::str::from_utf8(opaque).ok()?;
+fn version(tag: &EntityTag<'_>) -> Option<i64> {
+    let text = std::str::from_utf8(tag.opaque).ok()?;
     text.parse().ok().filter(|version: &i64| version.to_string() == text)
 }
 
 /// What `If-Match` and `If-None-Match` hold.
-fn condition() -> MetaSchema {
+fn condition_schema() -> MetaSchema {
     MetaSchema { pattern: Some(CONDITION.to_owned()), ..example(r#""1""#) }
 }
 
@@ -152,6 +152,12 @@ fn example(value: &str) -> MetaSchema {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whether a value keeps the declared schema.
+    fn is_declared(value: &str) -> bool {
+        let schema = serde_json::json!({ "pattern": CONDITION });
+        jsonschema::draft202012::new(&schema).unwrap().is_valid(&value.into())
+    }
 
     #[test]
     fn a_list_of_tags_is_read_and_weak_ones_never_match_for_a_change() {
@@ -165,6 +171,7 @@ mod tests {
             (r#""a,b", "2""#, &[2], &[2]),
         ] {
             let bytes = value.as_bytes();
+            assert!(is_declared(value), "{value}");
             assert_eq!(IfMatch::parse(bytes), Ok(IfMatch::OneOf(for_change.to_vec())), "{value}");
             assert_eq!(IfNoneMatch::parse(bytes), Ok(IfNoneMatch::NoneOf(for_read.to_vec())), "{value}");
         }
@@ -189,6 +196,7 @@ mod tests {
             "\"\u{7f}\"",
             "\"1 \"",
         ] {
+            assert!(!is_declared(value), "{value}");
             assert_eq!(IfMatch::parse(value.as_bytes()), Err(RULE), "{value}");
             assert_eq!(IfNoneMatch::parse(value.as_bytes()), Err(RULE), "{value}");
         }

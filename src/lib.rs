@@ -9,6 +9,7 @@ pub mod cors;
 pub mod db;
 pub mod docs;
 pub mod etag;
+pub mod fail;
 pub mod header;
 pub mod health;
 pub mod openapi;

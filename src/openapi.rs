@@ -10,7 +10,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{problem, tasks::TasksApi};
+use crate::{fail, problem, tasks::TasksApi};
 
 /// Version of the OpenAPI specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -128,7 +128,7 @@ fn complete(document: &mut Value) {
             let Some(problem) = response.pointer_mut(&format!("/content/{}", escape(problem::MEDIA_TYPE))) else {
                 continue;
             };
-            merge(problem, json!({ "example": problem::example(status) }));
+            merge(problem, json!({ "example": fail::example(status) }));
             // Errors are the same in every operation: each stands once, and operations refer to it.
             let name = reason(status);
             let reference = json!({ "$ref": format!("#/components/responses/{name}") });

@@ -32,7 +32,8 @@ fn only(allowed: &[&str], words: &[&str]) {
 
 #[test]
 fn only_the_connection_layer_knows_which_database_runs() {
-    only(&["db/"], &["rusqlite", "DbBackend", "Sqlite("]);
+    only(&["db/"], &["rusqlite", "tokio_postgres::", "DbBackend", "Sqlite("]);
+    only(&["db/"], &["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "BEGIN"]);
 }
 
 #[test]

@@ -117,19 +117,11 @@ impl Db {
     ///
     /// [`DbError::Unavailable`] and [`DbError::Internal`].
     pub async fn one<E: Rows>(&self, select: Select<E>) -> Result<Option<E::Model>, DbError> {
-        Ok(self.all(select).await?.into_iter().next())
-    }
-
-    /// All rows of a query.
-    ///
-    /// # Errors
-    ///
-    /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn all<E: Rows>(&self, select: Select<E>) -> Result<Vec<E::Model>, DbError> {
-        match &*self.0 {
+        let rows = match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.read::<E>(&select.build(DbBackend::Sqlite)),
             Backend::Postgres(postgres) => postgres.read::<E>(&select.build(DbBackend::Postgres)).await,
-        }
+        };
+        Ok(rows?.into_iter().next())
     }
 
     /// The first rows of several queries taken together, in this order: one statement, and so one state of the database,
@@ -196,13 +188,9 @@ impl Db {
     ///
     /// Any [`DbError`].
     pub async fn delete<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<u64, DbError> {
-        self.execute(delete.as_query()).await
-    }
-
-    async fn execute(&self, statement: &impl StatementBuilder) -> Result<u64, DbError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute(build(statement, DbBackend::Sqlite)).await,
-            Backend::Postgres(postgres) => postgres.execute(&build(statement, DbBackend::Postgres)).await,
+            Backend::Sqlite(sqlite) => sqlite.execute(delete.build(DbBackend::Sqlite)).await,
+            Backend::Postgres(postgres) => postgres.execute(&delete.build(DbBackend::Postgres)).await,
         }
     }
 

@@ -20,9 +20,10 @@ use crate::{
     contract::DeclaredQuery,
     db::Db,
     etag::{ETag, IfMatch, IfNoneMatch},
+    fail::{BODY, Fail, IF_MATCH, IF_NONE_MATCH, ITEM, KEY},
     header::OptionalHeader,
     payload::{Body, Json},
-    problem::{BODY, Code, Fail, IF_MATCH, IF_NONE_MATCH, ITEM, KEY, Problem, Violation},
+    problem::{Code, Problem, Violation},
 };
 
 /// The task endpoints.

@@ -108,7 +108,7 @@ async fn remove_batch(db: &Db) -> Result<u64, DbError> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct IdempotencyKey(pub(super) String);
 
-/// As it is, or as a string (RFC 9651, section 3.3.3).
+/// The same as [`IdempotencyKey`] takes: the key as it is, or as a string (RFC 9651, section 3.3.3).
 const PATTERN: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
 const RULE: &str = "must be one key of 1 to 255 visible ASCII characters, such as a UUID";
 
@@ -181,6 +181,12 @@ impl Drop for Flight<'_> {
 mod tests {
     use super::*;
 
+    /// Whether a value keeps the declared schema.
+    fn is_declared(value: &str) -> bool {
+        let schema = serde_json::json!({ "pattern": PATTERN });
+        jsonschema::draft202012::new(&schema).unwrap().is_valid(&value.into())
+    }
+
     #[test]
     fn a_key_is_the_same_with_and_without_the_quotes_of_the_draft() {
         let long = "x".repeat(255);
@@ -192,6 +198,7 @@ mod tests {
             (&long, &long),
             (&format!("\"{long}\""), &long),
         ] {
+            assert!(is_declared(value), "{value}");
             assert_eq!(IdempotencyKey::parse(value.as_bytes()), Ok(IdempotencyKey(key.to_owned())), "{value}");
         }
     }
@@ -202,6 +209,7 @@ mod tests {
         for value in
             ["", "\"", "\"\"", "\"a", "\"a\"b", "\"a\\\"", "\"\\a\"", "a b", "a, b", "\"a b\"", "a\tb", "é", &long]
         {
+            assert!(!is_declared(value), "{value}");
             assert_eq!(IdempotencyKey::parse(value.as_bytes()), Err(RULE), "{value}");
         }
     }

@@ -1,6 +1,6 @@
 use std::{
     fs,
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     process::{Child, Command},
     thread,
 };
@@ -21,18 +21,22 @@ impl Pooler {
         assert!(program.status.success(), "{program:?}");
         let program = String::from_utf8(program.stdout).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // It must not be root's: PgBouncer refuses that.
+        let (settings, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users.txt"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let settings = format!(
-            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = transaction\nmax_prepared_statements = 200\ndefault_pool_size = 5\nmax_client_conn = 200\n",
-            cluster.port()
-        );
-        let (settings_file, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users.txt"));
         fs::write(&users, "\"postgres\" \"\"\n").unwrap();
-        let settings =
-            settings.replace("auth_type = any", &format!("auth_type = trust\nauth_file = {}", users.display()));
-        fs::write(&settings_file, settings).unwrap();
+        fs::write(
+            &settings,
+            format!(
+                "[databases]\n* = host=127.0.0.1 port={}\n\
+                 [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
+                 auth_type = trust\nauth_file = {}\npool_mode = transaction\nmax_prepared_statements = 200\n\
+                 default_pool_size = 5\nmax_client_conn = 200\n",
+                cluster.port(),
+                users.display()
+            ),
+        )
+        .unwrap();
+        // PgBouncer refuses to run as root.
         let readable = Command::new("chmod").args(["--recursive", "a+rX"]).arg(folder.path()).status().unwrap();
         assert!(readable.success());
         let mut command = Command::new("setpriv");
@@ -40,9 +44,9 @@ impl Pooler {
         if root {
             command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
         }
-        let process = command.arg(program.trim()).arg("--quiet").arg(settings_file).spawn().unwrap();
+        let process = command.arg(program.trim()).arg("--quiet").arg(settings).spawn().unwrap();
         let pooler = Self { process, port, _folder: folder };
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
             thread::yield_now();
         }
         pooler
