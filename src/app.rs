@@ -188,7 +188,7 @@ mod tests {
     async fn a_panic_is_answered_as_an_internal_error_without_its_message() {
         let secret = Secret::new("0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b".to_owned()).unwrap();
         let shared = Shared {
-            verifier: Verifier::new(Key::from(&secret), None, None),
+            verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             limits: BodyLimits { size: 1, time: Duration::MAX },
             contract: Contract::compile(openapi::document(Version::V3_1)).unwrap(),
         };

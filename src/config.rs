@@ -5,14 +5,16 @@ use std::{fmt, fs, io, net::IpAddr, os::unix::fs::OpenOptionsExt, path::Path, ti
 use clap::Args;
 use poem::http::{HeaderValue, Uri};
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use crate::{
-    auth::{InvalidSecret, Secret},
+    auth::{Freshness, InvalidSecret, Jwks, Secret},
     cors::Cors,
     db::{DatabaseUrl, InvalidUrl, Lanes},
     payload::BodyLimits,
     server::Limits,
     telemetry::Format,
+    tls,
 };
 
 const DEV_SECRET: &str = "data/dev-secret";
@@ -99,19 +101,36 @@ pub struct AuthOptions {
     /// The secret that the auth server signs HS256 tokens with, at least 32 bytes
     #[arg(long, env = "BETTER_AUTH_SECRET", hide_env_values = true, value_name = "SECRET")]
     better_auth_secret: Option<String>,
-    /// What `iss` of a token must be [default: not checked]
+    /// Where Better Auth is: its keys, at /api/auth/jwks, verify `EdDSA`, ES256, RS256 and PS256 tokens
+    #[arg(long, env = "BETTER_AUTH_URL", value_name = "URL")]
+    better_auth_url: Option<String>,
+    /// Where the keys are, if elsewhere
+    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL")]
+    auth_jwks_url: Option<String>,
+    /// What `iss` of a token must be [default: the origin of the URL above; without one not checked]
     #[arg(long, env = "AUTH_ISSUER", value_name = "ISSUER")]
     auth_issuer: Option<String>,
-    /// What `aud` of a token must be or contain [default: not checked]
+    /// What `aud` of a token must be or contain [default: as for `iss`]
     #[arg(long, env = "AUTH_AUDIENCE", value_name = "AUDIENCE")]
     auth_audience: Option<String>,
+    /// Time between two fetches of the keys; an unknown key is fetched at once
+    #[arg(long, env = "AUTH_JWKS_REFRESH", default_value = "10m", value_name = "DURATION")]
+    auth_jwks_refresh: String,
+    /// Time that keys live on while the auth server does not answer
+    #[arg(long, env = "AUTH_JWKS_STALE", default_value = "1h", value_name = "DURATION")]
+    auth_jwks_stale: String,
+    /// A PEM file of the authorities to trust with the keys, instead of Mozilla's list
+    #[arg(long, env = "SSL_CERT_FILE", value_name = "FILE")]
+    ssl_cert_file: Option<String>,
 }
 
 /// The checked [`AuthOptions`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Auth {
     /// Signs and verifies HS256.
-    pub secret: Secret,
+    pub secret: Option<Secret>,
+    /// The keys that the auth server publishes.
+    pub published: Option<Jwks>,
     /// What `iss` must be.
     pub issuer: Option<String>,
     /// What `aud` must be or contain.
@@ -121,11 +140,13 @@ pub struct Auth {
 impl AuthOptions {
     /// # Errors
     ///
-    /// [`ConfigError`] for a secret that is missing or weak.
+    /// [`ConfigError`] where neither a secret nor a URL is set, or one cannot be used.
     pub fn check(&self) -> Result<Auth, ConfigError> {
-        let secret = given(self.better_auth_secret.as_deref());
-        let secret = secret.ok_or_else(|| invalid("BETTER_AUTH_SECRET", "is not set", SECRET_EXAMPLE))?;
-        self.with(secret.to_owned())
+        let auth = self.with(given(self.better_auth_secret.as_deref()))?;
+        if auth.secret.is_none() && auth.published.is_none() {
+            return Err(invalid("BETTER_AUTH_SECRET", "is not set, and neither is BETTER_AUTH_URL", SECRET_EXAMPLE));
+        }
+        Ok(auth)
     }
 
     /// As [`AuthOptions::check`], where a secret that is not set is made once and kept in `data/dev-secret`.
@@ -134,16 +155,12 @@ impl AuthOptions {
     ///
     /// [`ConfigError`] also where that file cannot be read or written.
     pub fn check_for_development(&self) -> Result<Auth, ConfigError> {
-        match given(self.better_auth_secret.as_deref()) {
-            Some(secret) => self.with(secret.to_owned()),
-            None => self.with(dev_secret().map_err(|error| {
-                invalid(
-                    "BETTER_AUTH_SECRET",
-                    format!("is not set, and {DEV_SECRET} cannot be used: {error}"),
-                    SECRET_EXAMPLE,
-                )
-            })?),
+        if let Some(secret) = given(self.better_auth_secret.as_deref()) {
+            return self.with(Some(secret));
         }
+        let unusable = |error| format!("is not set, and {DEV_SECRET} cannot be used: {error}");
+        let secret = dev_secret().map_err(|error| invalid("BETTER_AUTH_SECRET", unusable(error), SECRET_EXAMPLE))?;
+        self.with(Some(&secret))
     }
 
     /// As [`AuthOptions::check`], where a secret that is not set is read from `data/dev-secret`, if that is there.
@@ -155,17 +172,40 @@ impl AuthOptions {
         if Path::new(DEV_SECRET).exists() { self.check_for_development() } else { self.check() }
     }
 
-    fn with(&self, secret: String) -> Result<Auth, ConfigError> {
+    fn with(&self, secret: Option<&str>) -> Result<Auth, ConfigError> {
         let refused = |InvalidSecret(problem)| invalid("BETTER_AUTH_SECRET", problem, SECRET_EXAMPLE);
+        let secret = secret.map(|secret| Secret::new(secret.to_owned())).transpose().map_err(refused)?;
+        let base = url("BETTER_AUTH_URL", self.better_auth_url.as_deref(), BASE_EXAMPLE)?;
+        let jwks = url("AUTH_JWKS_URL", self.auth_jwks_url.as_deref(), JWKS_EXAMPLE)?;
+        // Better Auth takes the origin for `iss` and `aud`, in the form that the URL standard gives it.
+        let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
+        let jwks = jwks.or_else(|| base.map(jwks_of));
+        let claim = |claim: &Option<String>| given(claim.as_deref()).map(str::to_owned).or_else(|| origin.clone());
         Ok(Auth {
-            secret: Secret::new(secret).map_err(refused)?,
-            issuer: given(self.auth_issuer.as_deref()).map(str::to_owned),
-            audience: given(self.auth_audience.as_deref()).map(str::to_owned),
+            secret,
+            published: jwks.map(|jwks| self.published(jwks)).transpose()?,
+            issuer: claim(&self.auth_issuer),
+            audience: claim(&self.auth_audience),
         })
+    }
+
+    fn published(&self, jwks: Url) -> Result<Jwks, ConfigError> {
+        let freshness = Freshness {
+            refresh: duration("AUTH_JWKS_REFRESH", &self.auth_jwks_refresh, "10m")?,
+            stale: duration("AUTH_JWKS_STALE", &self.auth_jwks_stale, "1h")?,
+        };
+        let file = given(self.ssl_cert_file.as_deref()).map(Path::new);
+        let refused = |problem: String| invalid("SSL_CERT_FILE", problem, "/etc/ssl/certs/ca-certificates.crt");
+        let authorities = tls::authorities(file).map_err(|error| refused(format!("cannot be used: {error}")))?;
+        let wrong = |problem: String| invalid("AUTH_JWKS_URL", problem, JWKS_EXAMPLE);
+        let uri = Uri::try_from(jwks.as_str()).map_err(|error| wrong(format!("cannot be used: {error}")))?;
+        Jwks::new(uri, authorities, freshness).map_err(|error| wrong(format!("cannot be used: {error}")))
     }
 }
 
 const SECRET_EXAMPLE: &str = "\"$(openssl rand -base64 32)\"";
+const BASE_EXAMPLE: &str = "https://app.example.com";
+const JWKS_EXAMPLE: &str = "https://app.example.com/api/auth/jwks";
 
 /// The secret of `dev`: random, made once, readable by its owner only.
 fn dev_secret() -> io::Result<String> {
@@ -338,4 +378,26 @@ fn duration(variable: &'static str, value: &str, example: &'static str) -> Resul
 fn number(variable: &'static str, value: &str, max: usize, example: &'static str) -> Result<usize, ConfigError> {
     let number = value.trim().parse().ok().filter(|number| (1..=max).contains(number));
     number.ok_or_else(|| invalid(variable, format!("is not a whole number from 1 to {max}"), example))
+}
+
+/// An address on the web that holds no password.
+fn url(variable: &'static str, value: Option<&str>, example: &'static str) -> Result<Option<Url>, ConfigError> {
+    let Some(value) = given(value) else { return Ok(None) };
+    let plain = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.fragment().is_none()
+    };
+    let url = value.parse().ok().filter(plain);
+    let problem = "is not an http or https URL without a user and a fragment";
+    url.ok_or_else(|| invalid(variable, problem, example)).map(Some)
+}
+
+/// Where Better Auth publishes its keys. Its base URL may be set with the path of its API or without.
+fn jwks_of(mut base: Url) -> Url {
+    let path = base.path().trim_end_matches('/').trim_end_matches("/api/auth").to_owned();
+    base.set_path(&format!("{path}/api/auth/jwks"));
+    base.set_query(None);
+    base
 }

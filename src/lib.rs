@@ -19,3 +19,4 @@ pub mod server;
 pub mod tasks;
 pub mod telemetry;
 pub mod timestamp;
+pub mod tls;

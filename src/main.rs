@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{fmt::Display, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use todo_api::{
@@ -156,7 +156,10 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
 }
 
 fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure> {
-    auth::sign(&auth.secret, user, lifetime, auth.issuer.as_deref(), auth.audience.as_deref()).map_err(failure)
+    let Auth { secret, issuer, audience, .. } = auth;
+    let secret =
+        secret.as_ref().ok_or_else(|| misuse("BETTER_AUTH_SECRET is not set, and nothing else signs tokens"))?;
+    auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
 }
 
 async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
@@ -182,9 +185,12 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let migrated = migrate_and_connect(&db).await?;
 
     let stopping = Stopping::default();
+    let dev = dev.then(|| token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
+    let Auth { secret, published, issuer, audience } = auth;
+    let published = published.map(Arc::new);
     let app = app::build(State {
         db: db.clone(),
-        verifier: Verifier::new(Key::from(&auth.secret), auth.issuer.clone(), auth.audience.clone()),
+        verifier: Verifier { secret: secret.as_ref().map(Key::from), published: published.clone(), issuer, audience },
         cors: serve.cors,
         stopping: stopping.clone(),
         limits: serve.body_limits,
@@ -213,12 +219,18 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
             tasks::remove_expired(db).await;
         }
     });
+    let keys = tokio::spawn(async move {
+        if let Some(published) = published {
+            published.keep_fresh().await;
+        }
+    });
     tracing::info!(%address, "listening");
-    if dev {
-        greet(address, &token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)?);
+    if let Some(token) = dev {
+        greet(address, &token);
     }
     server::serve(listener, app, serve.limits, stop).await;
     background.abort();
+    keys.abort();
     db.close().map_err(failure)?;
     tracing::info!("stopped");
     Ok(())

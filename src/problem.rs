@@ -170,7 +170,9 @@ impl Problem {
         Self::new(Code::InternalError, "the request id finds the cause in the server's log").caused_by(cause)
     }
 
-    fn caused_by(mut self, cause: &dyn fmt::Display) -> Self {
+    /// Adds what failed inside the server: it goes to the log and nowhere else.
+    #[must_use]
+    pub fn caused_by(mut self, cause: &dyn fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
         self
     }

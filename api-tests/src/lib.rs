@@ -3,6 +3,7 @@
 
 mod client;
 mod document;
+mod issuer;
 mod postgres;
 mod server;
 mod token;
@@ -12,7 +13,8 @@ pub use reqwest::Method;
 pub use self::{
     client::{Answer, Client},
     document::Document,
+    issuer::{Issuer, Reply},
     postgres::{Cluster, PostgresDatabase},
     server::{Database, Server, binary},
-    token::{SECRET, sign, token},
+    token::{SECRET, SigningKey, encode, now, sign, token},
 };

@@ -1,12 +1,14 @@
 //! What does not depend on the database: tokens, errors, connections, the documents, the command line.
 
 mod edge {
+    mod attacks;
     mod cli;
     mod connections;
     mod cors;
     mod disk;
     mod documents;
     mod errors;
+    mod jwks;
     mod lifecycle;
     mod log;
     mod tokens;

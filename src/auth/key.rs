@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
+};
 
 /// Fewer bytes than the hash has make HS256 weaker than it looks (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
@@ -55,7 +58,7 @@ impl Secret {
 #[derive(Clone)]
 pub struct Key {
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    key: DecodingKey,
 }
 
 impl fmt::Debug for Key {
@@ -67,5 +70,37 @@ impl fmt::Debug for Key {
 impl From<&Secret> for Key {
     fn from(secret: &Secret) -> Self {
         Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret.as_bytes()) }
+    }
+}
+
+impl Key {
+    /// A public key that the auth server publishes, bound to the algorithm that it names or, where it names none, to
+    /// that of its type. `None` where it is for another use or another algorithm.
+    pub(super) fn published(jwk: &Jwk) -> Option<Self> {
+        let common = &jwk.common;
+        let usable = common.public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature)
+            && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
+        let algorithm = match (&jwk.algorithm, common.key_algorithm) {
+            (AlgorithmParameters::OctetKeyPair(pair), None | Some(KeyAlgorithm::EdDSA))
+                if pair.curve == EllipticCurve::Ed25519 =>
+            {
+                Algorithm::EdDSA
+            }
+            (AlgorithmParameters::EllipticCurve(point), None | Some(KeyAlgorithm::ES256))
+                if point.curve == EllipticCurve::P256 =>
+            {
+                Algorithm::ES256
+            }
+            (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Algorithm::PS256,
+            _ => return None,
+        };
+        let key = DecodingKey::from_jwk(jwk).ok()?;
+        usable.then_some(Self { algorithm, key })
+    }
+
+    /// Whether the signature of a message is by this key.
+    pub(super) fn signed(&self, message: &str, signature: &str) -> bool {
+        matches!(jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm), Ok(true))
     }
 }

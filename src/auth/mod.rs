@@ -1,5 +1,7 @@
 //! From the bearer token of a request to the user who sent it.
 
+mod fetch;
+mod jwks;
 mod key;
 mod token;
 
@@ -9,6 +11,7 @@ use poem::{Request, http::header};
 use poem_openapi::{SecurityScheme, auth};
 
 pub use self::{
+    jwks::{Freshness, Jwks},
     key::{InvalidSecret, Key, Secret},
     token::{TokenError, Verifier, sign},
 };
@@ -49,15 +52,17 @@ impl std::fmt::Display for User {
     }
 }
 
-#[allow(clippy::unused_async, reason = "poem-openapi awaits it")]
 async fn authenticate(request: &Request, bearer: auth::Bearer) -> poem::Result<User> {
     if request.headers().get_all(header::AUTHORIZATION).iter().count() > 1 {
         return Err(Problem::invalid_token(Code::TokenInvalid, "more than one Authorization header").into());
     }
     let context = Context::of(request)?;
-    match context.verifier().verify(&bearer.token) {
+    match context.verifier().verify(&bearer.token).await {
         Ok(user) => Ok(context.signed_in(user)),
         Err(TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, "the token has expired").into()),
+        Err(error @ TokenError::Unavailable) => {
+            Err(Problem::new(Code::Unavailable, error.reason()).caused_by(&error.reason()).into())
+        }
         Err(error) => Err(Problem::invalid_token(Code::TokenInvalid, error.reason()).into()),
     }
 }

@@ -1,24 +1,35 @@
 //! Verifies JSON Web Tokens (RFC 7519) by the rules of RFC 8725.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::{Key, Secret, User};
+use super::{
+    Jwks, Key, Secret, User,
+    jwks::{KeySet, Verified},
+};
 
 /// Seconds by which the clocks of the auth server and of this server may differ.
 const LEEWAY: f64 = 30.0;
 /// Characters of a user id.
 const SUBJECT_MAX: usize = 255;
 
-/// Verifies tokens.
+/// Verifies tokens: HS256 with the secret, where there is one, and else with the keys published, where there are any.
 #[derive(Debug)]
 pub struct Verifier {
-    key: Key,
-    issuer: Option<String>,
-    audience: Option<String>,
+    /// The secret shared with the auth server.
+    pub secret: Option<Key>,
+    /// The keys that the auth server publishes.
+    pub published: Option<Arc<Jwks>>,
+    /// What `iss` must be, where that is checked.
+    pub issuer: Option<String>,
+    /// What `aud` must be or contain, where that is checked.
+    pub audience: Option<String>,
 }
 
 /// Why a token is refused.
@@ -32,6 +43,8 @@ pub enum TokenError {
     Critical,
     /// No key here is for its algorithm.
     Algorithm,
+    /// No key here is the one that it names.
+    Key,
     /// The signature is not by the key.
     Signature,
     /// `exp` is in the past.
@@ -44,6 +57,8 @@ pub enum TokenError {
     Audience,
     /// `sub` is no user id.
     Subject,
+    /// Nothing can be said of it: the auth server has not published its keys yet.
+    Unavailable,
 }
 
 impl TokenError {
@@ -55,12 +70,14 @@ impl TokenError {
             Self::Type => "the token is of another type",
             Self::Critical => "the token has critical headers",
             Self::Algorithm => "the token's algorithm is not accepted",
+            Self::Key => "the token names no key of the auth server",
             Self::Signature => "the signature is not valid",
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",
             Self::Issuer => "the token is of another issuer",
             Self::Audience => "the token is for another audience",
             Self::Subject => "the token names no user: sub must be 1 to 255 characters without control characters",
+            Self::Unavailable => "tokens cannot be verified: no key of the auth server could be had yet",
         }
     }
 }
@@ -68,6 +85,8 @@ impl TokenError {
 #[derive(Deserialize)]
 struct JoseHeader {
     alg: String,
+    #[serde(default, deserialize_with = "present")]
+    kid: Option<String>,
     #[serde(default, deserialize_with = "present")]
     typ: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -97,18 +116,12 @@ enum Audience {
 }
 
 impl Verifier {
-    /// A verifier that also expects the issuer and the audience, where given.
-    #[must_use]
-    pub const fn new(key: Key, issuer: Option<String>, audience: Option<String>) -> Self {
-        Self { key, issuer, audience }
-    }
-
     /// The user whom the token names.
     ///
     /// # Errors
     ///
     /// [`TokenError`] for the first rule that the token breaks.
-    pub fn verify(&self, token: &str) -> Result<User, TokenError> {
+    pub async fn verify(&self, token: &str) -> Result<User, TokenError> {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
         let header: JoseHeader = decode(header)?;
@@ -120,22 +133,34 @@ impl Verifier {
         if !["JWT", "at+jwt"].iter().any(|accepted| accepted.eq_ignore_ascii_case(kind)) {
             return Err(TokenError::Type);
         }
-        if header.alg.parse() != Ok(self.key.algorithm) {
-            return Err(TokenError::Algorithm);
+        let algorithm = header.alg.parse().map_err(|_| TokenError::Algorithm)?;
+        let verify = |key: &Key| {
+            if !key.signed(message, signature) {
+                return Err(TokenError::Signature);
+            }
+            self.accept(decode(payload)?)
+        };
+        match (algorithm, &self.secret, &self.published) {
+            (Algorithm::HS256, Some(secret), _) => Ok(verify(secret)?.user),
+            (Algorithm::EdDSA | Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256, _, Some(published)) => {
+                let id = header.kid.as_deref();
+                let keys: Arc<KeySet> = published.keys_with(id).await?;
+                // A signature by a public key costs twenty times what this look does.
+                if let Some(verified) = keys.verified(token) {
+                    return in_time(verified.expires).map(|()| verified.user);
+                }
+                let verified = verify(keys.find(id, algorithm)?)?;
+                keys.remember(token, verified.clone());
+                Ok(verified.user)
+            }
+            _ => Err(TokenError::Algorithm),
         }
-        match jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key.key, self.key.algorithm) {
-            Ok(true) => {}
-            Ok(false) | Err(_) => return Err(TokenError::Signature),
-        }
-        self.user(decode(payload)?)
     }
 
-    fn user(&self, claims: Claims) -> Result<User, TokenError> {
+    fn accept(&self, claims: Claims) -> Result<Verified, TokenError> {
         let Claims { sub, exp, nbf, iat, iss, aud } = claims;
+        in_time(exp)?;
         let now = now().as_secs_f64();
-        if exp <= now - LEEWAY {
-            return Err(TokenError::Expired);
-        }
         if nbf.into_iter().chain(iat).any(|time| time > now + LEEWAY) {
             return Err(TokenError::NotYetValid);
         }
@@ -155,8 +180,12 @@ impl Verifier {
         if sub.is_empty() || sub.chars().count() > SUBJECT_MAX || sub.chars().any(char::is_control) {
             return Err(TokenError::Subject);
         }
-        Ok(User(sub.into()))
+        Ok(Verified { user: User(sub.into()), expires: exp })
     }
+}
+
+fn in_time(exp: f64) -> Result<(), TokenError> {
+    if exp <= now().as_secs_f64() - LEEWAY { Err(TokenError::Expired) } else { Ok(()) }
 }
 
 /// Signs a token for a user, as an auth server that shares the secret does.

@@ -1,19 +1,20 @@
 //! Whom to believe: rustls with the authorities that the URL names, or those of Mozilla's list.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::super::{DbError, url::Tls};
+use crate::tls;
 
 /// The TLS side of connections; where TLS is off, it is asked for nothing.
 pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, DbError> {
@@ -21,13 +22,10 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, DbError> {
         Tls::Off => (true, None),
         Tls::On { verify_host, authorities } => (*verify_host, authorities.as_deref()),
     };
-    let roots = Arc::new(match authorities {
-        Some(file) => read(file)?,
-        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-    });
+    let roots = tls::authorities(authorities).map_err(|error| DbError::Refused(format!("sslrootcert {error}")))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let refused = |error: &dyn std::fmt::Display| DbError::Refused(format!("TLS cannot be set up: {error}"));
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let verifier = verifier.build().map_err(|error| refused(&error))?;
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -38,15 +36,6 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, DbError> {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyHost(verifier)))
     };
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
-}
-
-fn read(file: &Path) -> Result<RootCertStore, DbError> {
-    let refused = |error: &dyn std::fmt::Display| DbError::Refused(format!("sslrootcert {}: {error}", file.display()));
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| refused(&error))? {
-        roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
-    }
-    if roots.is_empty() { Err(refused(&"holds no certificate")) } else { Ok(roots) }
 }
 
 /// `sslmode=verify-ca`: everything is verified but for whom the certificate is.

@@ -1,0 +1,127 @@
+//! A server that publishes keys, and can be told to misbehave: what a well-behaved one does is tested with Better Auth.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::{SigningKey, now};
+
+/// What is answered to a request.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// All of this is sent, then the connection is closed.
+    Bytes(Vec<u8>),
+    /// The connection stays open and silent until another reply is set, which is then sent.
+    Silence,
+}
+
+/// Publishes keys on a port of its own.
+#[derive(Debug)]
+pub struct Issuer {
+    url: String,
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    served: Mutex<(Reply, usize)>,
+    changed: Condvar,
+}
+
+impl Reply {
+    /// A JWK Set of these keys.
+    pub fn keys<'a>(keys: impl IntoIterator<Item = &'a SigningKey>) -> Self {
+        Self::json(&json!({ "keys": keys.into_iter().map(SigningKey::jwk).collect::<Vec<_>>() }))
+    }
+
+    /// Any JSON, with 200.
+    pub fn json(body: &Value) -> Self {
+        Self::http("200 OK", "Content-Type: application/json\r\n", &body.to_string())
+    }
+
+    /// An answer with its length.
+    pub fn http(status: &str, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        Self::Bytes(format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into())
+    }
+}
+
+impl Issuer {
+    /// An issuer that replies with this.
+    pub fn start(reply: Reply) -> Self {
+        Self::with(reply, None)
+    }
+
+    /// An issuer that speaks TLS, with this certificate.
+    pub fn with_tls(reply: Reply, tls: ServerConfig) -> Self {
+        Self::with(reply, Some(Arc::new(tls)))
+    }
+
+    fn with(reply: Reply, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let url = format!("{}://localhost:{}", if tls.is_some() { "https" } else { "http" }, address.port());
+        let state = Arc::new(State { served: Mutex::new((reply, 0)), changed: Condvar::new() });
+        let serving = state.clone();
+        thread::spawn(move || {
+            for connection in listener.incoming().map_while(Result::ok) {
+                let (state, tls) = (serving.clone(), tls.clone());
+                thread::spawn(move || match tls {
+                    Some(tls) => state.serve(StreamOwned::new(ServerConnection::new(tls).unwrap(), connection)),
+                    None => state.serve(connection),
+                });
+            }
+        });
+        Self { url, state }
+    }
+
+    /// Replies with this from now on, also to who waits.
+    pub fn reply(&self, reply: Reply) {
+        self.state.served.lock().unwrap().0 = reply;
+        self.state.changed.notify_all();
+    }
+
+    /// How many requests have come.
+    pub fn requests(&self) -> usize {
+        self.state.served.lock().unwrap().1
+    }
+
+    /// Waits until more requests than these have come.
+    pub fn wait_for_more_than(&self, requests: usize) {
+        let served = self.state.served.lock().unwrap();
+        drop(self.state.changed.wait_while(served, |(_, count)| *count <= requests).unwrap());
+    }
+
+    /// Its origin.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Claims that are good for an hour at a server that expects this issuer.
+    pub fn claims(&self, user: &str) -> Value {
+        json!({ "sub": user, "exp": now() + 3600, "iss": self.url(), "aud": self.url() })
+    }
+}
+
+impl State {
+    fn serve(&self, mut connection: impl Read + Write) {
+        let lines = BufReader::new(&mut connection).lines().map_while(Result::ok);
+        if lines.take_while(|line| !line.is_empty()).count() == 0 {
+            return;
+        }
+        let mut served = self.served.lock().unwrap();
+        served.1 += 1;
+        self.changed.notify_all();
+        let served = self.changed.wait_while(served, |(reply, _)| matches!(reply, Reply::Silence)).unwrap();
+        let Reply::Bytes(bytes) = served.0.clone() else { unreachable!("it was waited for") };
+        drop(served);
+        // Whoever asked may have gone.
+        drop(connection.write_all(&bytes));
+    }
+}

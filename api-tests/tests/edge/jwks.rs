@@ -1,0 +1,355 @@
+//! Keys that the auth server publishes: which are taken, when they are fetched, and what an outage costs.
+
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
+};
+
+use api_tests::{Answer, Database, Issuer, Reply, Server, SigningKey, now, sign};
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::{
+    ServerConfig,
+    crypto::aws_lc_rs,
+    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+};
+use serde_json::{Value, json};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn key(id: &str) -> SigningKey {
+    SigningKey::generate("EdDSA", id)
+}
+
+/// A server that takes the keys of this issuer, and no secret.
+fn server(issuer: &Issuer, environment: &[(&str, &str)]) -> Server {
+    let own = [("BETTER_AUTH_SECRET", ""), ("BETTER_AUTH_URL", issuer.url())];
+    Server::with(Database::Sqlite, &[&own, environment].concat())
+}
+
+fn ask(server: &Server, token: &str) -> Answer {
+    server.stranger().with_token(token).get("/api/tasks")
+}
+
+/// Asks until the answer is another than 200, which it must become.
+fn refusal(server: &Server, token: &str) -> String {
+    let since = Instant::now();
+    loop {
+        let answer = ask(server, token);
+        if answer.status != 200 {
+            return answer.problem();
+        }
+        assert!(since.elapsed() < PATIENCE, "the token is still accepted");
+    }
+}
+
+/// Asks until the answer is 200, which it must become.
+fn acceptance(server: &Server, token: &str) {
+    let since = Instant::now();
+    while ask(server, token).status != 200 {
+        assert!(since.elapsed() < PATIENCE, "the token is still refused");
+    }
+}
+
+#[test]
+fn a_token_by_a_published_key_is_accepted_with_no_secret_at_all() {
+    let keys = ["EdDSA", "ES256", "RS256", "PS256"].map(|name| SigningKey::generate(name, name));
+    let issuer = Issuer::start(Reply::keys(&keys));
+    let server = server(&issuer, &[]);
+    for key in &keys {
+        let claims = issuer.claims("alice");
+        assert_eq!(ask(&server, &key.token(&claims)).status, 200, "{}", key.algorithm);
+        let without_id = key.raw(&json!({ "alg": key.algorithm }).to_string(), claims.to_string());
+        assert_eq!(ask(&server, &without_id).status, 200, "{}, the only one of its kind", key.algorithm);
+    }
+    assert_eq!(ask(&server, &sign(&issuer.claims("alice"))).problem(), "401 token_invalid", "there is no secret");
+    assert_eq!(issuer.requests(), 1);
+}
+
+#[test]
+fn a_published_key_is_taken_for_what_its_jwk_says_that_it_is() {
+    let key = key("1");
+    let rsa = SigningKey::generate("RS256", "1");
+    let with = |key: &SigningKey, changes: Value| {
+        let mut jwk = key.jwk();
+        for (name, value) in changes.as_object().unwrap() {
+            jwk[name] = value.clone();
+        }
+        jwk
+    };
+    let without = |key: &SigningKey, name: &str| {
+        let mut jwk = key.jwk();
+        jwk.as_object_mut().unwrap().remove(name);
+        jwk
+    };
+    let spare = SigningKey::generate("ES256", "spare").jwk();
+    for (what, key, jwk, status) in [
+        ("for signatures", &key, with(&key, json!({ "use": "sig", "key_ops": ["verify"] })), 200),
+        ("of no algorithm", &key, without(&key, "alg"), 200),
+        ("of no algorithm", &rsa, without(&rsa, "alg"), 200),
+        (
+            "with members that nobody knows",
+            &key,
+            with(&key, json!({ "x": key.jwk()["x"], "y2": [], "ext": true })),
+            200,
+        ),
+        ("for encryption", &key, with(&key, json!({ "use": "enc" })), 401),
+        ("for deriving", &key, with(&key, json!({ "key_ops": ["deriveKey"] })), 401),
+        ("of another curve", &key, with(&key, json!({ "crv": "Ed448" })), 401),
+        ("of another algorithm", &key, with(&key, json!({ "alg": "ES256" })), 401),
+        ("of another algorithm", &rsa, with(&rsa, json!({ "alg": "RS512" })), 401),
+        ("of another algorithm", &rsa, with(&rsa, json!({ "alg": "RSA-OAEP" })), 401),
+        ("of another algorithm of its type", &rsa, with(&rsa, json!({ "alg": "PS256" })), 401),
+        ("of no type", &key, without(&key, "kty"), 401),
+        ("that is cut", &key, with(&key, json!({ "x": "AAAA" })), 401),
+        ("that is no base64", &key, with(&key, json!({ "x": "%%%%" })), 401),
+    ] {
+        // Beside a key that is good, one that is not understood spoils nothing.
+        let issuer = Issuer::start(Reply::json(&json!({ "keys": [jwk, spare] })));
+        let server = server(&issuer, &[]);
+        assert_eq!(ask(&server, &key.token(&issuer.claims("alice"))).status, status, "a key {what}: {jwk}");
+    }
+    // A secret has no place in what everybody can read.
+    let jwk = json!({ "kty": "oct", "k": api_tests::encode(api_tests::SECRET), "alg": "HS256", "kid": "1" });
+    let issuer = Issuer::start(Reply::json(&json!({ "keys": [jwk, spare] })));
+    let token =
+        SigningKey::secret(api_tests::SECRET).raw(r#"{"alg":"HS256","kid":"1"}"#, issuer.claims("a").to_string());
+    assert_eq!(ask(&server(&issuer, &[]), &token).problem(), "401 token_invalid");
+}
+
+#[test]
+fn a_token_without_kid_is_refused_where_two_keys_might_be_meant() {
+    let (one, two) = (key("1"), key("2"));
+    let issuer = Issuer::start(Reply::keys([&one, &two]));
+    let server = server(&issuer, &[]);
+    let token = one.raw(r#"{"alg":"EdDSA"}"#, issuer.claims("alice").to_string());
+    assert_eq!(ask(&server, &token).problem(), "401 token_invalid");
+}
+
+#[test]
+fn issuer_and_audience_are_the_origin_unless_they_are_configured() {
+    let key = key("1");
+    let issuer = Issuer::start(Reply::keys([&key]));
+    let (url, port) = (issuer.url().to_owned(), issuer.url().rsplit_once(':').unwrap().1);
+    let spelled = format!("HTTP://LocalHost:{port}/api/auth/");
+    let jwks = format!("{url}/elsewhere.json?v=1");
+    for (environment, iss, aud) in [
+        (vec![("BETTER_AUTH_URL", spelled.as_str())], url.as_str(), url.as_str()),
+        (vec![("BETTER_AUTH_URL", ""), ("AUTH_JWKS_URL", &jwks)], &url, &url),
+        (
+            vec![("BETTER_AUTH_URL", "https://app.example:443/x"), ("AUTH_JWKS_URL", &jwks)],
+            "https://app.example",
+            "https://app.example",
+        ),
+        (vec![("AUTH_ISSUER", "me"), ("AUTH_AUDIENCE", "you")], "me", "you"),
+        (vec![("AUTH_AUDIENCE", "you"), ("BETTER_AUTH_SECRET", api_tests::SECRET)], &url, "you"),
+    ] {
+        let server = server(&issuer, &environment);
+        let mut signers = vec![&key];
+        let secret = SigningKey::secret(api_tests::SECRET);
+        if environment.iter().any(|(name, _)| *name == "BETTER_AUTH_SECRET") {
+            signers.push(&secret);
+        }
+        for signer in signers {
+            for (claims, status) in [
+                (json!({ "iss": iss, "aud": aud }), 200),
+                (json!({ "iss": iss, "aud": ["x", aud] }), 200),
+                (json!({ "iss": iss }), 401),
+                (json!({ "aud": aud }), 401),
+                (json!({ "iss": "x", "aud": aud }), 401),
+                (json!({ "iss": iss, "aud": "x" }), 401),
+            ] {
+                let mut claims = claims;
+                claims["sub"] = "alice".into();
+                claims["exp"] = (now() + 60).into();
+                assert_eq!(ask(&server, &signer.token(&claims)).status, status, "{environment:?} {claims}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_key_is_fetched_once_for_all_who_bring_it() {
+    let (old, new) = (key("old"), key("new"));
+    let issuer = Issuer::start(Reply::keys([&old]));
+    let server = server(&issuer, &[]);
+    assert_eq!(ask(&server, &old.token(&issuer.claims("alice"))).status, 200);
+    issuer.reply(Reply::Silence);
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..20)
+            .map(|n| {
+                scope.spawn({
+                    let (server, token) = (&server, new.token(&issuer.claims(&format!("user-{n}"))));
+                    move || ask(server, &token)
+                })
+            })
+            .collect();
+        issuer.wait_for_more_than(1);
+        assert_eq!(ask(&server, &old.token(&issuer.claims("bob"))).status, 200, "who has a known key does not wait");
+        issuer.reply(Reply::keys([&old, &new]));
+        for answer in asking {
+            assert_eq!(answer.join().unwrap().status, 200);
+        }
+    });
+    // Some may have come after the first fetch was answered and before its keys were there.
+    assert_eq!(issuer.requests(), 2);
+}
+
+#[test]
+fn several_keys_minted_one_after_the_other_are_all_fetched_at_once() {
+    let keys = ["1", "2", "3", "4"].map(key);
+    let issuer = Issuer::start(Reply::keys(&keys[..1]));
+    let server = server(&issuer, &[]);
+    for known in 1..=keys.len() {
+        issuer.reply(Reply::keys(&keys[..known]));
+        assert_eq!(ask(&server, &keys[known - 1].token(&issuer.claims("alice"))).status, 200, "key {known}");
+    }
+}
+
+#[test]
+fn unknown_keys_cost_few_fetches_and_a_known_unknown_none() {
+    let (known, stranger) = (key("known"), key("stranger"));
+    let issuer = Issuer::start(Reply::keys([&known]));
+    let server = server(&issuer, &[]);
+    let token = stranger.token(&issuer.claims("alice"));
+    for _ in 0..50 {
+        assert_eq!(ask(&server, &token).problem(), "401 token_invalid");
+    }
+    assert_eq!(issuer.requests(), 2, "one at the start, one for the unknown key");
+    let since = Instant::now();
+    for n in 0..300 {
+        let header = json!({ "alg": "EdDSA", "kid": format!("random-{n}") }).to_string();
+        let token = stranger.raw(&header, issuer.claims("alice").to_string());
+        assert_eq!(ask(&server, &token).problem(), "401 token_invalid");
+    }
+    let due = 4 + usize::try_from(since.elapsed().as_secs() / 15 + 1).unwrap();
+    assert!(issuer.requests() <= due, "{} fetches", issuer.requests());
+    assert_eq!(ask(&server, &known.token(&issuer.claims("alice"))).status, 200);
+}
+
+#[test]
+fn keys_live_on_while_the_auth_server_is_away() {
+    let (known, new) = (key("known"), key("new"));
+    let issuer = Issuer::start(Reply::keys([&known]));
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "50ms")]);
+    let token = known.token(&issuer.claims("alice"));
+    assert_eq!(ask(&server, &token).status, 200);
+    for reply in [Reply::http("500 Internal Server Error", "", "x"), Reply::Bytes(Vec::new())] {
+        issuer.reply(reply);
+        issuer.wait_for_more_than(issuer.requests() + 1);
+        assert_eq!(ask(&server, &token).status, 200, "a token that was seen");
+        assert_eq!(ask(&server, &known.token(&issuer.claims("bob"))).status, 200, "a token that is new");
+        assert_eq!(ask(&server, &new.token(&issuer.claims("bob"))).problem(), "401 token_invalid", "a key that is new");
+    }
+    let told = |line: &Value| line["message"].as_str()?.contains("cannot be fetched").then_some(());
+    assert_eq!(server.log().iter().filter_map(|line| told(&serde_json::from_str(line).ok()?)).count(), 1);
+    issuer.reply(Reply::keys([&known, &new]));
+    acceptance(&server, &new.token(&issuer.claims("bob")));
+}
+
+#[test]
+fn keys_end_after_the_time_that_an_outage_may_last() {
+    let key = key("1");
+    let issuer = Issuer::start(Reply::keys([&key]));
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "100ms"), ("AUTH_JWKS_STALE", "1s")]);
+    let token = key.token(&issuer.claims("alice"));
+    assert_eq!(ask(&server, &token).status, 200);
+    issuer.reply(Reply::http("502 Bad Gateway", "", ""));
+    assert_eq!(refusal(&server, &token), "401 token_invalid");
+    issuer.reply(Reply::keys([&key]));
+    acceptance(&server, &token);
+}
+
+#[test]
+fn a_key_that_is_published_no_longer_is_refused_and_so_are_tokens_that_were_seen() {
+    let (old, new) = (key("old"), key("new"));
+    let issuer = Issuer::start(Reply::keys([&old]));
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "50ms")]);
+    let token = old.token(&issuer.claims("alice"));
+    assert_eq!(ask(&server, &token).status, 200);
+    issuer.reply(Reply::keys([&new]));
+    assert_eq!(refusal(&server, &token), "401 token_invalid");
+    // No key at all is an answer, too.
+    let token = new.token(&issuer.claims("alice"));
+    assert_eq!(ask(&server, &token).status, 200);
+    issuer.reply(Reply::keys([]));
+    assert_eq!(refusal(&server, &token), "401 token_invalid");
+}
+
+#[test]
+fn a_token_that_was_seen_ends_with_its_time() {
+    let key = key("1");
+    let issuer = Issuer::start(Reply::keys([&key]));
+    let server = server(&issuer, &[]);
+    let mut claims = issuer.claims("alice");
+    // The leeway is 30 seconds.
+    claims["exp"] = (now() - 27).into();
+    let token = key.token(&claims);
+    assert_eq!(ask(&server, &token).status, 200);
+    assert_eq!(refusal(&server, &token), "401 token_expired");
+}
+
+#[test]
+fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_key() {
+    let key = key("1");
+    let good = Issuer::start(Reply::keys([&key]));
+    let issuer = Issuer::start(Reply::Bytes(Vec::new()));
+    let large = json!({ "keys": [key.jwk()], "x": "x".repeat(65_536) }).to_string();
+    let chunked =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
+    let redirect = format!("Location: {}/api/auth/jwks\r\n", good.url());
+    for (reply, cause) in [
+        (Reply::http("302 Found", &redirect, ""), "the answer was 302 Found, and redirects are not followed"),
+        (Reply::http("307 Temporary Redirect", &redirect, ""), "redirects are not followed"),
+        (Reply::http("500 Internal Server Error", "", "{}"), "the answer was 500"),
+        (Reply::http("204 No Content", "", ""), "the answer was 204"),
+        (Reply::http("200 OK", "", &large), "length limit exceeded"),
+        (Reply::Bytes(chunked.into()), "length limit exceeded"),
+        (Reply::http("200 OK", "", "<html>"), "the answer is no JWK Set"),
+        (Reply::json(&json!([])), "the answer is no JWK Set"),
+        (Reply::json(&json!({ "keys": {} })), "the answer is no JWK Set"),
+        (Reply::json(&json!({ "keys": [] })), "there is no key that verifies"),
+        (Reply::json(&json!({ "keys": [{ "kty": "oct", "k": "AAAA" }, 1, null] })), "there is no key that verifies"),
+        (Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec()), ""),
+        (Reply::Bytes(b"SSH-2.0-x\r\n".to_vec()), ""),
+        (Reply::Silence, "no answer within 2 seconds"),
+    ] {
+        issuer.reply(reply.clone());
+        let server = server(&issuer, &[]);
+        let token = key.token(&issuer.claims("alice"));
+        let answer = ask(&server, &token);
+        assert_eq!(answer.problem(), "503 unavailable", "{reply:?}");
+        assert_eq!(answer.header("retry-after"), "1");
+        server.wait_for_log(|line| line["error"].as_str()?.contains(cause).then_some(()));
+        assert_eq!(
+            ask(&server, &sign(&issuer.claims("alice"))).problem(),
+            "401 token_invalid",
+            "no key would help this one"
+        );
+        issuer.reply(Reply::keys([&key]));
+        acceptance(&server, &token);
+    }
+    assert_eq!(good.requests(), 0);
+}
+
+#[test]
+fn keys_come_over_tls_from_a_server_whose_authority_is_trusted() {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
+    let tls = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], private)
+        .unwrap();
+    let key = key("1");
+    let issuer = Issuer::with_tls(Reply::keys([&key]), tls);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    fs::write(&file, cert.pem()).unwrap();
+    let token = key.token(&issuer.claims("alice"));
+    let trusting = server(&issuer, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
+    assert_eq!(ask(&trusting, &token).status, 200);
+    let distrusting = server(&issuer, &[]);
+    assert_eq!(ask(&distrusting, &token).problem(), "503 unavailable");
+    distrusting.wait_for_log(|line| line["error"].as_str()?.contains("certificate").then_some(()));
+}

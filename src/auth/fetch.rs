@@ -1,0 +1,76 @@
+//! One GET over HTTP or HTTPS that trusts its server with little: no redirects, bounded in time and size.
+
+use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use poem::http::{Request, StatusCode, Uri, header};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+
+/// From the look-up of the host's name to the last byte.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes of a body.
+const LIMIT: usize = 64 * 1024;
+
+/// Gets one document, again and again.
+#[derive(Debug)]
+pub(super) struct Source {
+    uri: Uri,
+    client: Client<HttpsConnector<HttpConnector>, Empty<&'static [u8]>>,
+}
+
+impl Source {
+    /// A source that believes these authorities where its scheme is https.
+    pub(super) fn new(uri: Uri, authorities: RootCertStore) -> Result<Self, rustls::Error> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(authorities)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        // Minutes lie between two requests: no connection is worth keeping.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Ok(Self { uri, client })
+    }
+
+    /// Whether somebody between could change what comes.
+    pub(super) fn is_unprotected(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default();
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let local = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+        self.uri.scheme_str() == Some("http") && !local
+    }
+
+    /// The body of a 200; else what was wrong.
+    pub(super) async fn get(&self) -> Result<Vec<u8>, String> {
+        let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
+        answer.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())))
+    }
+
+    async fn ask(&self) -> Result<Vec<u8>, String> {
+        let request = Request::get(&self.uri)
+            .header(header::ACCEPT, "application/jwk-set+json, application/json")
+            .header(header::USER_AGENT, concat!("todo-api/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())
+            .map_err(|error| error.to_string())?;
+        let answer = self.client.request(request).await.map_err(|error| root(&error))?;
+        if answer.status() != StatusCode::OK {
+            let redirect = if answer.status().is_redirection() { ", and redirects are not followed" } else { "" };
+            return Err(format!("the answer was {}{redirect}", answer.status()));
+        }
+        let body = Limited::new(answer.into_body(), LIMIT).collect().await.map_err(|error| root(error.as_ref()))?;
+        Ok(body.to_bytes().into())
+    }
+}
+
+/// The innermost error, which is the one that tells.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
