@@ -17,8 +17,10 @@ use super::{Key, TokenError, User, fetch::Source};
 
 /// On average one fetch in this time on account of unknown keys…
 const PAUSE: Duration = Duration::from_secs(15);
-/// …and this many at once, since a rotation may mint several keys.
-const BURST: u32 = 3;
+/// …and this many in a row.
+const BURST: u32 = 4;
+/// At least this lies between them: a rotation may mint several keys at a time, and the next fetch should bring the rest.
+const GATHER: Duration = Duration::from_millis(200);
 /// How long a key stays unknown, unless a fetch brings it.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// Bytes of the ids of unknown keys that are remembered.
@@ -135,7 +137,13 @@ impl Jwks {
         let told = turn.last.filter(|fetch| fetch.ended >= asked && (fetch.began >= asked || !fetch.succeeded));
         let succeeded = match told {
             Some(fetch) => fetch.succeeded,
-            None => turn.may_fetch() && self.fetch(&mut turn).await,
+            None if turn.may_fetch() => {
+                if let Some(last) = turn.last {
+                    tokio::time::sleep(GATHER.saturating_sub(last.began.elapsed())).await;
+                }
+                self.fetch(&mut turn).await
+            }
+            None => false,
         };
         drop(turn);
         if let Some(keys) = known() {
