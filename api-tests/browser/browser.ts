@@ -1,0 +1,46 @@
+/** A real browser that may talk to this machine only, and whose every complaint fails the test. */
+
+import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
+import { expect } from "vitest";
+
+export function launch(): Promise<Browser> {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+export interface Watched {
+  context: BrowserContext;
+  page: Page;
+  /** Console errors, uncaught exceptions, and violations of a Content-Security-Policy so far. */
+  complaints: string[];
+  /** Fails on a complaint other than these, and on a request to another machine. */
+  close(allowed?: RegExp): Promise<void>;
+}
+
+/** A window of a user's own: no cookie and no storage is shared. */
+export async function open(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Watched> {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  const hosts = new Set<string>();
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(`${message.text()} at ${message.location().url}`);
+  });
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    const { protocol, hostname } = new URL(request.url());
+    if (protocol.startsWith("http")) hosts.add(hostname);
+  });
+  return {
+    context,
+    page,
+    complaints,
+    async close(allowed) {
+      await context.close();
+      expect(complaints.filter((complaint) => !allowed?.test(complaint))).toEqual([]);
+      expect([...hosts].filter((host) => host !== "localhost" && host !== "127.0.0.1")).toEqual([]);
+    },
+  };
+}
