@@ -5,7 +5,7 @@ use poem::{
     http::{Method, StatusCode},
 };
 use poem_openapi::{
-    LicenseObject, OpenApi, OpenApiService, ServerObject,
+    ContactObject, LicenseObject, OpenApi, OpenApiService, ServerObject,
     registry::{MetaApi, Registry},
 };
 use serde_json::{Map, Value, json};
@@ -53,6 +53,14 @@ const HEADERS: [(&str, &str); 7] = [
     ("WWW-Authenticate", r#"Bearer error="invalid_token", error_description="the token has expired""#),
 ];
 
+/// What can be done with a task once its id is known, as links of each answer that is a task.
+const LINKS: [(&str, &str, &str); 4] = [
+    ("Read", "getTask", "Reads the task."),
+    ("Update", "updateTask", "Changes fields of the task."),
+    ("Complete", "completeTask", "Toggles or sets the state of the task."),
+    ("Delete", "deleteTask", "Deletes the task."),
+];
+
 /// The document.
 #[must_use]
 pub fn document(version: Version) -> Value {
@@ -92,6 +100,7 @@ const LICENSE: &str = "MIT OR Apache-2.0";
 fn service() -> OpenApiService<Described, ()> {
     OpenApiService::new(Described, "todo-api", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
+        .contact(ContactObject::new().name("The maintainers of todo-api"))
         .license(LicenseObject::new(LICENSE).url("https://spdx.org/licenses/"))
         .server(ServerObject::new("/").description("The server of this document"))
 }
@@ -125,6 +134,14 @@ fn complete(document: &mut Value) {
         }
         for (status, response) in operation.get_mut("responses").into_iter().flat_map(members) {
             describe_headers(response);
+            let content = schema_name(response, "/content/application~1json/schema/$ref");
+            if content.as_deref() == Some("TaskResponse") {
+                let links: Map<_, _> = LINKS
+                    .iter()
+                    .map(|(name, ..)| ((*name).to_owned(), json!({ "$ref": format!("#/components/links/{name}") })))
+                    .collect();
+                merge(response, json!({ "links": links }));
+            }
             let Some(problem) = response.pointer_mut(&format!("/content/{}", escape(problem::MEDIA_TYPE))) else {
                 continue;
             };
@@ -147,7 +164,15 @@ fn complete(document: &mut Value) {
             (name.to_owned(), header)
         })
         .collect();
-    let components = json!({ "schemas": schemas, "responses": responses, "headers": headers });
+    let links: Map<_, _> = LINKS
+        .iter()
+        .map(|&(name, operation, description)| {
+            let parameters = json!({ "id": "$response.body#/id" });
+            let link = json!({ "operationId": operation, "parameters": parameters, "description": description });
+            (name.to_owned(), link)
+        })
+        .collect();
+    let components = json!({ "schemas": schemas, "responses": responses, "headers": headers, "links": links });
     merge(document, json!({ "components": components }));
 }
 

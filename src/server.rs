@@ -46,7 +46,7 @@ pub struct Limits {
 }
 
 /// The headers of a request, in bytes and in number.
-const HEADER_BYTES: usize = 16 * 1024;
+const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 64;
 /// Pause after an error of `accept`, such as too many open files, which would otherwise spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

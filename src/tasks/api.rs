@@ -149,7 +149,7 @@ impl TasksApi {
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]
         limit: Query<u64>,
         /// Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`.
-        #[oai(validator(min_length = 1, max_length = 4096))]
+        #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Listed, Fail<0>> {
         let (status, sort) = (status.0, sort.0);
