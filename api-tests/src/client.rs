@@ -3,7 +3,7 @@
 use reqwest::{
     Method,
     blocking::{Client as Http, RequestBuilder},
-    header::HeaderMap,
+    header::{HeaderMap, HeaderName},
 };
 use serde_json::Value;
 
@@ -159,6 +159,20 @@ impl Client {
 }
 
 impl Answer {
+    /// An answer to this request as it came over a connection, whole, with its length declared.
+    pub fn read(method: &Method, path: &str, text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
+        let mut lines = head.lines();
+        let status = lines.next().unwrap()["HTTP/1.1 ".len()..][..3].parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+        };
+        let answer = Self { status, headers: lines.map(header).collect(), body: body.into() };
+        Document::committed().check(method, path, &answer);
+        answer
+    }
+
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))

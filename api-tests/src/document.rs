@@ -3,10 +3,13 @@
 use std::{collections::HashMap, sync::LazyLock};
 
 use jsonschema::Validator;
-use reqwest::Method;
+use reqwest::{Method, header::HeaderName};
 use serde_json::{Value, json};
 
-use crate::Answer;
+use crate::{Answer, traffic};
+
+/// Headers that no OpenAPI document declares: those of HTTP itself, and a content type stands with its content.
+const UNDECLARED: [&str; 4] = ["connection", "content-length", "content-type", "date"];
 
 /// `openapi.yaml`.
 #[derive(Debug)]
@@ -66,10 +69,26 @@ impl Document {
         let status = answer.status.to_string();
         let response = operation.value["responses"].get(&status);
         let response = self.resolve(response.unwrap_or_else(|| panic!("{name} does not declare {answer:?}")));
-        for (header, value) in response["headers"].as_object().into_iter().flatten() {
-            let required = self.resolve(value)["required"] == true;
-            assert!(!required || answer.headers.contains_key(header), "{name} {status} has no {header}: {answer:?}");
+        let declared = response["headers"].as_object().unwrap();
+        for (header, value) in declared {
+            let Some(given) = answer.headers.get(header) else {
+                let required = self.resolve(value)["required"] == true;
+                assert!(!required, "{name} {status} has no {header}: {answer:?}");
+                continue;
+            };
+            let given = given.to_str().unwrap();
+            let schema = &self.resolve(value)["schema"];
+            let given = if schema["type"] == "string" { given.into() } else { given.parse().unwrap_or(Value::Null) };
+            assert!(jsonschema::is_valid(schema, &given), "{name} {status}: {header} is {given}, and breaks {schema}");
+            traffic::record(&[name, &status, header]);
         }
+        let undeclared = answer.headers.keys().map(HeaderName::as_str).find(|header| {
+            !UNDECLARED.contains(header)
+                && !header.starts_with("access-control-")
+                && !declared.keys().any(|name| name.eq_ignore_ascii_case(header))
+        });
+        assert_eq!(undeclared, None, "{name} {status} does not declare it: {answer:?}");
+        traffic::record(&[name, &status]);
         let Some(content) = response["content"].as_object() else {
             assert!(answer.body.is_empty(), "{name} {status} declares no body: {answer:?}");
             return;

@@ -7,6 +7,7 @@ mod issuer;
 mod postgres;
 mod server;
 mod token;
+mod traffic;
 
 pub use reqwest::Method;
 
@@ -17,4 +18,5 @@ pub use self::{
     postgres::{Cluster, PostgresDatabase},
     server::{Database, Server, binary},
     token::{SECRET, SigningKey, encode, now, sign, token},
+    traffic::unseen,
 };

@@ -1,5 +1,69 @@
-use api_tests::{Database, Method, Server};
+use api_tests::{Answer, Client, Database, Document, Method, Server};
 use serde_json::json;
+
+/// Calls every operation that takes a body, or every operation at all, with this content type and body.
+fn each_operation(client: &Client, id: &str, body: Option<(&str, &str)>) -> Vec<(String, Answer)> {
+    let operations = Document::committed().operations();
+    let operations = operations.filter(|operation| body.is_none() || operation.value.get("requestBody").is_some());
+    let calls = operations.map(|operation| {
+        let request = client.request(operation.method.clone(), &operation.path.replace("{id}", id));
+        let own = operation.value.get("requestBody").map(|_| ("application/json", r#"{"title":"x"}"#));
+        let own = own.filter(|_| operation.method != Method::PATCH);
+        let request = match body.or(own) {
+            Some((kind, body)) => request.header("Content-Type", kind).body(body.to_owned()),
+            None => request,
+        };
+        (format!("{} {}", operation.method, operation.path), client.send(request))
+    });
+    calls.collect()
+}
+
+#[test]
+fn each_operation_says_500_and_no_cause_where_the_storage_is_broken() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let id = alice.create("x")["id"].as_str().unwrap().to_owned();
+    server.sqlite().execute_batch("DROP TABLE tasks").unwrap();
+    let answers = each_operation(&alice, &id, None);
+    assert_eq!(answers.len(), 6);
+    for (operation, answer) in answers {
+        assert_eq!(answer.problem(), "500 internal_error", "{operation}");
+        assert!(!String::from_utf8_lossy(&answer.body).contains("no such table"), "{operation}");
+        let id = answer.header("x-request-id").to_owned();
+        let cause = server.wait_for_log(|line| (line["request_id"] == id).then(|| line["cause"].clone()));
+        assert!(cause.as_str().unwrap().contains("no such table"), "{operation}: {cause}");
+    }
+}
+
+#[test]
+fn each_operation_says_503_and_when_to_come_back_where_the_database_is_away() {
+    let server = Server::at("postgresql://todo@127.0.0.1:9/todo?sslmode=disable", &[]);
+    let answers = each_operation(&server.user("alice"), "0193d5a0-1111-7abc-8def-0123456789ab", None);
+    assert_eq!(answers.len(), 6);
+    for (operation, answer) in answers {
+        assert_eq!((answer.problem().as_str(), answer.header("retry-after")), ("503 unavailable", "1"), "{operation}");
+    }
+}
+
+#[test]
+fn each_operation_with_a_body_refuses_one_that_is_too_large_or_of_another_type() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let id = alice.create("x")["id"].as_str().unwrap().to_owned();
+    let large = format!("{{\"title\":\"{}\"}}", "x".repeat(64 << 10));
+    for (kind, body, problem) in [
+        ("application/json", large.as_str(), "413 payload_too_large"),
+        ("text/plain", r#"{"title":"y"}"#, "415 unsupported_media_type"),
+        ("application/json", "{", "400 malformed_request"),
+    ] {
+        let answers = each_operation(&alice, &id, Some((kind, body)));
+        assert_eq!(answers.len(), 3);
+        for (operation, answer) in answers {
+            assert_eq!(answer.problem(), problem, "{operation}");
+        }
+    }
+    assert_eq!(alice.all().len(), 1);
+}
 
 #[test]
 fn an_unknown_path_is_not_found() {
