@@ -1,0 +1,67 @@
+import type { components, operations } from "./schema.js";
+
+/** The body of every error answer; branch on its `code`. */
+export type Problem = components["schemas"]["Problem"];
+/** What went wrong, for programs. */
+export type ProblemCode = components["schemas"]["ProblemCode"];
+
+type Content<Declared> = Declared extends { content: { "application/json": infer Data } }
+  ? { data: Data; error?: undefined }
+  : Declared extends { content: { "application/problem+json": infer Failure } }
+    ? { data?: undefined; error: Failure }
+    : { data?: undefined; error?: undefined };
+
+type ETag<Declared> = Declared extends { headers: { ETag: infer Value } } ? { etag: Value } : { etag?: undefined };
+
+/** What an operation answers: one of the statuses that the contract declares, with its `data` or its `error`. */
+export type Answer<Id extends keyof operations, Declared = operations[Id]["responses"]> = {
+  [Status in keyof Declared]: Content<Declared[Status]> &
+    ETag<Declared[Status]> & { status: Status; response: Response };
+}[keyof Declared];
+
+/** Thrown by `unwrap` and `listAll` for any error, and by the other methods for one that is not the API's own. */
+export class TodoApiError extends Error {
+  override readonly name = "TodoApiError";
+  readonly response: Response;
+  /** Absent where something else answered in place of the API, such as a proxy. */
+  readonly problem: Problem | undefined;
+
+  constructor(response: Response, problem?: Problem) {
+    super(problem ? `${problem.code}: ${problem.detail}` : `status ${response.status}, and not from the API`);
+    this.response = response;
+    this.problem = problem;
+  }
+
+  get code(): ProblemCode | undefined {
+    return this.problem?.code;
+  }
+}
+
+/** The data of an answer; throws a `TodoApiError` where it is an error. */
+export function unwrap<A extends { data?: unknown; error?: Problem | undefined; response: Response }>(
+  answer: A,
+): Exclude<A, { error: Problem }>["data"] {
+  if (answer.error) throw new TodoApiError(answer.response, answer.error);
+  return answer.data;
+}
+
+/** Gives the result of openapi-fetch the form of an `Answer`. */
+export async function answer<Id extends keyof operations>(
+  exchange: Promise<{ data?: unknown; error?: unknown; response: Response }>,
+): Promise<Answer<Id>> {
+  const { data, error, response } = await exchange;
+  const { status, ok, headers } = response;
+  const problem = isProblem(response) ? error : undefined;
+  if (!ok && status !== 304 && !problem) throw new TodoApiError(response);
+  const read: unknown = { status, data, error: problem, etag: headers.get("ETag") ?? undefined, response };
+  return read as Answer<Id>;
+}
+
+/** The code of an answer that has not been read, and is left unread. */
+export async function codeOf(response: Response): Promise<ProblemCode | undefined> {
+  return isProblem(response) ? ((await response.clone().json()) as Problem).code : undefined;
+}
+
+function isProblem(response: Response): boolean {
+  return /^application\/problem\+json\b/i.test(response.headers.get("Content-Type") ?? "");
+}

@@ -1,0 +1,123 @@
+import createClient from "openapi-fetch";
+import { answer, type Answer, unwrap } from "./answer.js";
+import { nextCursor } from "./pages.js";
+import { type RetryOptions, withRetries } from "./retry.js";
+import type { components, operations, paths } from "./schema.js";
+import { type Fetch, type Token, withToken } from "./token.js";
+
+export { type Answer, type Problem, type ProblemCode, TodoApiError, unwrap } from "./answer.js";
+export { nextCursor } from "./pages.js";
+export type { RetryOptions } from "./retry.js";
+export type { components, operations, paths } from "./schema.js";
+export type { Fetch, Token } from "./token.js";
+
+export type Task = components["schemas"]["TaskResponse"];
+export type TaskCreate = components["schemas"]["TaskCreate"];
+export type TaskUpdate = components["schemas"]["TaskUpdate"];
+export type TaskComplete = components["schemas"]["TaskComplete"];
+export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
+
+export interface TodoClientOptions {
+  /** Where the API is; the paths of the contract are appended. */
+  baseUrl: string;
+  /** The user's token, or what gets one. Make one client for each user who signs in: it keeps the token. */
+  token: Token;
+  retry?: RetryOptions;
+  /** Used in place of the global `fetch`. */
+  fetch?: Fetch;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal;
+}
+
+export interface CreateOptions extends RequestOptions {
+  /** Stands for this task: a create with a key that was used already gives the task that was created then. */
+  idempotencyKey?: string;
+}
+
+export interface ReadOptions extends RequestOptions {
+  /** The ETag of the version that the caller has. */
+  ifNoneMatch: string | undefined;
+}
+
+export interface WriteOptions extends RequestOptions {
+  /** Changes only the version with this ETag: where the task has another, the answer is a 412. */
+  ifMatch?: string;
+}
+
+type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
+
+/** The operations of the API, under their names in the contract, and `listAll`. */
+export interface TodoClient {
+  /** One page of the tasks; `nextCursor` tells where the next one begins. */
+  listTasks(query?: TaskQuery, options?: RequestOptions): Promise<Answer<"listTasks">>;
+  /** The tasks of all pages, each of which is fetched when it is needed. Throws what fails. */
+  listAll(query?: TaskQuery, options?: RequestOptions): AsyncGenerator<Task, void, void>;
+  /** Creates a task once, however often the request is sent: it has an `Idempotency-Key`, a new one by default. */
+  createTask(task: TaskCreate, options?: CreateOptions): Promise<Answer<"createTask">>;
+  /** Reads a task. With `ifNoneMatch` the answer is a 304, without data, where the task has not changed. */
+  getTask(id: string, options: ReadOptions): Promise<Answer<"getTask">>;
+  getTask(id: string, options?: RequestOptions & { ifNoneMatch?: never }): Promise<FullAnswer>;
+  /** Changes the fields in `change` and no other; `null` clears. */
+  updateTask(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Answer<"updateTask">>;
+  /** Sets whether the task is done; without a state toggles it, which is never repeated. */
+  completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
+  deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
+}
+
+/** A client of the API that acts for the user of the token. */
+export function createTodoClient(options: TodoClientOptions): TodoClient {
+  const { baseUrl, token, retry, fetch = (request) => globalThis.fetch(request) } = options;
+  const api = createClient<paths>({ baseUrl, fetch: withToken(withRetries(fetch, retry), token) });
+
+  function listTasks(query: TaskQuery = {}, options?: RequestOptions) {
+    return answer<"listTasks">(api.GET("/api/tasks", { params: { query }, ...options }));
+  }
+
+  function getTask(id: string, options: ReadOptions): Promise<Answer<"getTask">>;
+  function getTask(id: string, options?: RequestOptions): Promise<FullAnswer>;
+  function getTask(id: string, { ifNoneMatch, ...options }: Partial<ReadOptions> = {}): Promise<Answer<"getTask">> {
+    const header = ifNoneMatch === undefined ? {} : { "If-None-Match": ifNoneMatch };
+    return answer(api.GET("/api/tasks/{id}", { params: { path: { id }, header }, ...options }));
+  }
+
+  return {
+    listTasks,
+    async *listAll(query, options) {
+      let cursor: string | undefined;
+      do {
+        const page: Answer<"listTasks"> = await listTasks(cursor === undefined ? query : { ...query, cursor }, options);
+        for (const task of unwrap(page)) {
+          options?.signal?.throwIfAborted();
+          yield task;
+        }
+        cursor = nextCursor(page);
+      } while (cursor !== undefined);
+    },
+    createTask(task, { idempotencyKey = newKey(), ...options } = {}) {
+      const params = { header: { "Idempotency-Key": idempotencyKey } };
+      return answer(api.POST("/api/tasks", { params, body: task, ...options }));
+    },
+    getTask,
+    updateTask(id, change, options) {
+      return answer(api.PUT("/api/tasks/{id}", { body: change, ...write(id, options) }));
+    },
+    completeTask(id, state, options) {
+      return answer(api.PATCH("/api/tasks/{id}/complete", { body: state, ...write(id, options) }));
+    },
+    deleteTask(id, options) {
+      return answer(api.DELETE("/api/tasks/{id}", write(id, options)));
+    },
+  };
+}
+
+function write(id: string, { ifMatch, ...options }: WriteOptions = {}) {
+  const header = ifMatch === undefined ? {} : { "If-Match": ifMatch };
+  return { params: { path: { id }, header }, ...options };
+}
+
+/** Unlike `crypto.randomUUID` this also works on pages without TLS, such as a development server on another machine. */
+function newKey(): string {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
+}

@@ -1,0 +1,77 @@
+import { codeOf } from "./answer.js";
+import type { Fetch } from "./token.js";
+
+/** How requests that are safe to repeat are repeated after a network error, a 503, or an idempotency key in flight. */
+export interface RetryOptions {
+  /** How often a request is sent at most; 1 turns repetitions off. Default: 4. */
+  attempts?: number;
+  /** Milliseconds: the mean wait is half of this before the second attempt, and doubles with each. Default: 300. */
+  baseDelay?: number;
+  /** Milliseconds: no wait is longer, and an answer whose `Retry-After` asks for more is handed on. Default: 10 000. */
+  maxDelay?: number;
+}
+
+/** Repeats requests until there is an answer, where repeating them cannot do harm; leaves the request itself unread. */
+export function withRetries(fetch: Fetch, options: RetryOptions = {}): Fetch {
+  const { attempts = 4, baseDelay = 300, maxDelay = 10_000 } = options;
+  return async (request) => {
+    const most = (await isRepeatable(request)) ? attempts : 1;
+    for (let attempt = 1; ; attempt++) {
+      let least = 0;
+      try {
+        const response = await fetch(request.clone());
+        // An answer that breaks off is none.
+        await response.clone().arrayBuffer();
+        if (attempt >= most || !(await isPassing(response))) return response;
+        least = retryAfter(response);
+        if (least > maxDelay) return response;
+      } catch (error) {
+        if (attempt >= most) throw error;
+      }
+      const backoff = Math.random() * baseDelay * 2 ** (attempt - 1);
+      await pause(Math.min(least + backoff, maxDelay), request.signal);
+    }
+  };
+}
+
+async function isRepeatable(request: Request): Promise<boolean> {
+  switch (request.method) {
+    case "GET":
+    case "PUT":
+    case "DELETE":
+      return true;
+    case "POST":
+      return request.headers.has("Idempotency-Key");
+    case "PATCH":
+      // Without a body it is a toggle, which a repetition would take back.
+      return (await request.clone().text()) !== "";
+    default:
+      return false;
+  }
+}
+
+async function isPassing(response: Response): Promise<boolean> {
+  return response.status === 503 || (await codeOf(response)) === "idempotency_key_in_flight";
+}
+
+/** Milliseconds that the answer asks to wait (RFC 9110, section 10.2.3): it says seconds or a date. */
+function retryAfter(response: Response): number {
+  const value = response.headers.get("Retry-After") ?? "0";
+  const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Math.max(wait || 0, 0);
+}
+
+function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop);
+  });
+}

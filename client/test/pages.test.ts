@@ -1,0 +1,94 @@
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createTodoClient, nextCursor, type Task, type TodoClient, unwrap } from "../src/index.js";
+import { linkTarget } from "../src/pages.js";
+import { type Proxy, startProxy } from "./proxy.js";
+import { type Server, startServer } from "../../api-tests/server.js";
+
+const titles = Array.from({ length: 7 }, (_, n) => `Task ${n}`);
+
+let server: Server;
+let proxy: Proxy;
+let todo: TodoClient;
+
+beforeAll(async () => {
+  server = await startServer();
+  const writer = createTodoClient({ baseUrl: server.url, token: await server.token("alice") });
+  for (const title of titles) unwrap(await writer.createTask({ title, completed: title === "Task 3" }));
+  return () => server.stop();
+});
+beforeEach(async () => {
+  proxy = await startProxy(server.url);
+  todo = createTodoClient({ baseUrl: proxy.url, token: await server.token("alice") });
+  return () => proxy.stop();
+});
+
+async function collect(tasks: AsyncIterable<Task>): Promise<string[]> {
+  const found = [];
+  for await (const { title } of tasks) found.push(title);
+  return found;
+}
+
+test("listAll goes through all pages of a query", async () => {
+  expect(await collect(todo.listAll())).toEqual(titles.toReversed());
+  expect(proxy.exchanges).toHaveLength(1);
+  const pending = titles.filter((title) => title !== "Task 3");
+  expect(await collect(todo.listAll({ status: "pending", sort: "title", limit: 2 }))).toEqual(pending);
+  expect(proxy.exchanges).toHaveLength(4);
+});
+
+test("listAll begins at a cursor, where there is one in the query", async () => {
+  const cursor = nextCursor(await todo.listTasks({ sort: "title", limit: 4 }));
+  expect(await collect(todo.listAll({ sort: "title", limit: 2, cursor: cursor! }))).toEqual(titles.slice(4));
+});
+
+test("listAll fetches a page when its first task is needed", async () => {
+  const tasks = todo.listAll({ limit: 3 });
+  expect(proxy.exchanges).toHaveLength(0);
+  for (const [task, requests] of [1, 1, 1, 2, 2, 2, 3].entries()) {
+    expect(await tasks.next()).toMatchObject({ done: false, value: { title: titles.at(-1 - task) } });
+    expect(proxy.exchanges).toHaveLength(requests);
+  }
+  expect(await tasks.next()).toEqual({ done: true, value: undefined });
+  expect(proxy.exchanges).toHaveLength(3);
+});
+
+test("listAll stops when its signal says so", async () => {
+  const controller = new AbortController();
+  const tasks = todo.listAll({ limit: 3 }, { signal: controller.signal });
+  await tasks.next();
+  controller.abort(new Error("no longer needed"));
+  await expect(tasks.next()).rejects.toThrow("no longer needed");
+  expect(proxy.exchanges).toHaveLength(1);
+});
+
+test("listAll throws the problem of a page", async () => {
+  await expect(todo.listAll({ cursor: "garbled" }).next()).rejects.toMatchObject({
+    code: "validation_failed",
+    problem: { errors: [{ parameter: "cursor" }] },
+  });
+});
+
+test("nextCursor leads from page to page", async () => {
+  const first = await todo.listTasks({ limit: 4 });
+  const second = await todo.listTasks({ limit: 4, cursor: nextCursor(first)! });
+  expect([...unwrap(first), ...unwrap(second)].map(({ title }) => title)).toEqual(titles.toReversed());
+  expect(nextCursor(second)).toBeUndefined();
+});
+
+describe("the link to the next page", () => {
+  test.each([
+    ['</tasks?cursor=1>; rel="next"', "/tasks?cursor=1"],
+    ["<http://localhost/tasks>;rel=next", "http://localhost/tasks"],
+    ['</first>; rel="first", </tasks>; rel="next"', "/tasks"],
+    ['</tasks>; title="a, b; rel=prev <c>"; REL = "prev NEXT", </other>; rel=next', "/tasks"],
+    ['</other>; title="say \\"; rel=next, \\""; rel=prev , </tasks?a,b;c>; rel=next', "/tasks?a,b;c"],
+    ["</tasks>; crossorigin; rel=next", "/tasks"],
+    ['</other>; rel=prev; rel=next', undefined],
+    ['</other>; rel="nextish"', undefined],
+    ['</other>; title="next"', undefined],
+    ["</other>", undefined],
+    ["", undefined],
+  ])("of %s is %s", (header, target) => {
+    expect(linkTarget(header, "next")).toBe(target);
+  });
+});

@@ -1,0 +1,68 @@
+import { once } from "node:events";
+import { createServer, request as send, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+
+/** What happens to one request: it or its answer is lost, half of the answer arrives, or somebody else answers. */
+export type Fault =
+  | "request lost"
+  | "answer lost"
+  | "answer cut"
+  | { server: string }
+  | ((answer: ServerResponse) => void);
+
+export interface Exchange {
+  method: string;
+  path: string;
+  headers: IncomingMessage["headers"];
+  /** When the request was there, and when it was done with, in milliseconds. */
+  began: number;
+  ended: number;
+}
+
+/** Stands between a client and a server, does harm as it is told, and keeps account of the requests. */
+export interface Proxy {
+  readonly url: string;
+  /** For the next requests, in order; those after them pass. */
+  readonly faults: Fault[];
+  readonly exchanges: Exchange[];
+  stop(): Promise<void>;
+}
+
+export async function startProxy(server: string): Promise<Proxy> {
+  const faults: Fault[] = [];
+  const exchanges: Exchange[] = [];
+
+  const proxy = createServer(async (request, answer) => {
+    const { method = "", url: path = "", headers } = request;
+    const exchange: Exchange = { method, path, headers, began: performance.now(), ended: NaN };
+    exchanges.push(exchange);
+    answer.once("close", () => (exchange.ended = performance.now()));
+    const body = await buffer(request);
+    const fault = faults.shift();
+    if (fault === "request lost") return request.socket.destroy();
+    if (typeof fault === "function") return fault(answer);
+
+    const target = typeof fault === "object" ? fault.server : server;
+    const forwarded = send(new URL(path, target), { method, headers, agent: false }).end(body);
+    const [reply] = (await once(forwarded, "response")) as [IncomingMessage];
+    const content = await buffer(reply);
+    if (fault === "answer lost") return request.socket.destroy();
+    answer.writeHead(reply.statusCode ?? 0, reply.headers);
+    if (fault !== "answer cut") return answer.end(content);
+    return answer.write(content.subarray(0, content.length / 2), () => request.socket.destroy());
+  });
+
+  proxy.listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return {
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    faults,
+    exchanges,
+    async stop() {
+      proxy.closeAllConnections();
+      proxy.close();
+      await once(proxy, "close");
+    },
+  };
+}
