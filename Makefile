@@ -12,11 +12,22 @@ run: ## Serve on SQLite with nothing set up, and say what to do next
 	@scripts/require cargo cc
 	cargo run -- dev
 
+.PHONY: demo
+demo: ## Serve with a front end where people sign up, and say its address
+	@scripts/require cargo cc curl node
+	examples/web/demo
+
 .PHONY: test
 test: ## Run every test there is; installs what is missing (through apt, as root)
-	@scripts/require cargo cc curl haproxy kill postgres unshare
+	@scripts/require cargo cc chromium curl haproxy kill node postgres python3 unshare venv
+	rm -rf target/traffic
 	$(MAKE) lint
 	cargo test --workspace
+	cargo run --quiet --package api-tests --bin unseen
+	npm ci
+	npm run build --workspace client --workspace examples/web
+	npm run check --workspace examples/web
+	npm test --workspace client --workspace api-tests
 
 .PHONY: lint
 lint: ## Check the formatting, and what clippy has to say
@@ -27,6 +38,17 @@ lint: ## Check the formatting, and what clippy has to say
 openapi: ## Write openapi.yaml anew from the annotated types
 	cargo run --quiet -- openapi > openapi.yaml.new
 	mv openapi.yaml.new openapi.yaml
+
+.PHONY: client
+client: ## Write the types of the TypeScript client anew from openapi.yaml
+	@scripts/require node
+	npm ci
+	npm run generate --workspace client
+
+.PHONY: conformance
+conformance: ## Hold the server against its document with ten times the requests of `make test`
+	@scripts/require cargo cc postgres python3 venv
+	CONFORMANCE_EXAMPLES=500 cargo test --package api-tests --test conformance -- --nocapture
 
 .PHONY: bench
 bench: ## Measure: what a deep page costs beside the first

@@ -1,46 +1,80 @@
 /** A real server process on a fresh SQLite database. */
 
 import { spawn } from "node:child_process";
-import { access, mkdtemp, rm } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { SignJWT } from "jose";
 
-const program = process.env.TODO_API ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url));
+/** The debug build, or the binary that the variable TODO_API names. */
+export const program = resolve(
+  process.env["TODO_API"] ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
+);
 
 export interface Server {
-  url: string;
+  readonly url: string;
+  /** Signs a token as the auth server does, which expires in so many seconds. */
+  token(user: string, lifetime?: number): Promise<string>;
+  /** Ends the process and removes what it has stored. */
   stop(): Promise<void>;
 }
 
-/** Starts `todo-api serve` with these variables and no others. */
-export async function startServer(environment: Record<string, string>): Promise<Server> {
-  await access(program).catch(() => {
-    throw new Error(`${program} is missing: build it with \`cargo build\`, or name it in TODO_API`);
-  });
-  const folder = await mkdtemp(join(tmpdir(), "todo-api-"));
-  const child = spawn(program, ["serve"], {
-    cwd: folder,
-    env: { DATABASE_URL: "sqlite://todo.db?mode=rwc", PORT: "0", LOG_FORMAT: "json", ...environment },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  const log: string[] = [];
-  const address = await new Promise<string>((resolve, reject) => {
-    createInterface(child.stderr).on("line", (line) => {
-      log.push(line);
-      const { message, address } = line.startsWith("{") ? JSON.parse(line) : {};
-      if (message === "listening") resolve(address);
-    });
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${log.join("\n")}`)));
-  });
-  return {
-    url: `http://${address}`,
-    async stop() {
-      child.kill("SIGTERM");
-      await ended;
-      await rm(folder, { recursive: true });
-    },
+/**
+ * Starts `todo-api serve` on a free port, with a SQLite file and a secret of its own unless the environment given here
+ * says otherwise.
+ */
+export async function startServer(environment: Record<string, string> = {}): Promise<Server> {
+  const directory = await mkdtemp(join(tmpdir(), "todo-api-"));
+  const secret = randomBytes(33).toString("base64");
+  const env = {
+    BETTER_AUTH_SECRET: secret,
+    DATABASE_URL: `sqlite://${directory}/todo.db?mode=rwc`,
+    PORT: "0",
+    ...environment,
   };
+  const child = spawn(program, ["serve"], { cwd: directory, env, stdio: ["ignore", "ignore", "pipe"] });
+  const ended = once(child, "close");
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+
+  const log: string[] = [];
+  const address = new Promise<string>((resolve, reject) => {
+    child.once("error", (cause) => {
+      reject(new Error(`${program} does not start: run \`cargo build\`, or set TODO_API to the binary`, { cause }));
+    });
+    createInterface(child.stderr)
+      .on("line", (line) => {
+        log.push(line);
+        const entry = line.startsWith("{") ? JSON.parse(line) : {};
+        if (entry.message === "listening") resolve(entry.address);
+      })
+      .once("close", () => reject(new Error(["todo-api ended before it listened", ...log].join("\n"))));
+  });
+
+  async function stop() {
+    child.kill();
+    await ended.catch(() => undefined);
+    process.off("exit", kill);
+    await rm(directory, { recursive: true });
+  }
+
+  try {
+    return {
+      url: `http://${await address}`,
+      token(user, lifetime = 900) {
+        const claims = new SignJWT().setProtectedHeader({ alg: "HS256" }).setSubject(user);
+        return claims
+          .setExpirationTime(Math.floor(Date.now() / 1000) + lifetime)
+          .sign(new TextEncoder().encode(env.BETTER_AUTH_SECRET));
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }

@@ -27,7 +27,7 @@ async function issuerAt(options: Omit<IssuerOptions, "database"> = {}): Promise<
 }
 
 async function serverOf(issuer: Issuer, environment: Record<string, string> = {}): Promise<Server> {
-  const server = await startServer({ BETTER_AUTH_URL: issuer.url, ...environment });
+  const server = await startServer({ BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: issuer.url, ...environment });
   running.push(server);
   return server;
 }

@@ -1,16 +1,13 @@
-import { SignJWT } from "jose";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Server, startServer } from "../server.ts";
 import { launch, open } from "./browser.ts";
 
-const SECRET = "Vq3mT8xK1zR6wL0pN5cY9sB2dF7hJ4gA";
-
 let browser: Browser;
 let server: Server;
 
 beforeAll(async () => {
-  [browser, server] = await Promise.all([launch(), startServer({ BETTER_AUTH_SECRET: SECRET })]);
+  [browser, server] = await Promise.all([launch(), startServer()]);
 });
 
 afterAll(async () => {
@@ -18,14 +15,9 @@ afterAll(async () => {
   await server?.stop();
 });
 
-function token(user: string): Promise<string> {
-  const claims = new SignJWT({}).setProtectedHeader({ alg: "HS256" }).setSubject(user).setExpirationTime("15m");
-  return claims.sign(new TextEncoder().encode(SECRET));
-}
-
 async function authorize(page: Page, user: string): Promise<void> {
   await page.getByRole("button", { name: "Authorize" }).first().click();
-  await page.getByLabel("auth-bearer-value").fill(await token(user));
+  await page.getByLabel("auth-bearer-value").fill(await server.token(user));
   await page.getByRole("button", { name: "Apply credentials" }).click();
   await page.getByRole("button", { name: "Close" }).click();
 }

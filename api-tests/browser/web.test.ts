@@ -1,0 +1,170 @@
+import type { Browser } from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type Server, startServer } from "../server.ts";
+import { launch, open } from "./browser.ts";
+import { add, freePort, row, signIn, signUp, startWeb, titles } from "./web.ts";
+
+let browser: Browser;
+const running: { stop(): Promise<void> }[] = [];
+
+beforeAll(async () => {
+  browser = await launch();
+});
+
+afterAll(() => browser?.close());
+
+afterEach(async () => {
+  for (const process of running.splice(0).reverse()) await process.stop();
+});
+
+/** The API and the front end, each on an origin of its own. */
+async function start(webEnvironment: Record<string, string> = {}) {
+  const [apiPort, webPort] = [await freePort(), await freePort()];
+  const origin = `http://localhost:${webPort}`;
+  const web = await startWeb(webPort, { ...webEnvironment, API_URL: `http://127.0.0.1:${apiPort}` });
+  const startApi = async () => {
+    const environment = { BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: origin, CORS_ORIGINS: origin };
+    const api = await startServer({ ...environment, PORT: String(apiPort) });
+    running.push(api);
+    return api;
+  };
+  running.push(web);
+  return { web, api: await startApi(), startApi };
+}
+
+async function stop(server: Server): Promise<void> {
+  running.splice(running.indexOf(server), 1);
+  await server.stop();
+}
+
+test("a person signs up, signs out and in, creates, lists, edits, toggles and deletes tasks", async () => {
+  const { web, api } = await start();
+  const { page, close } = await open(browser);
+  const preflights: string[] = [];
+  page.on("request", (request) => {
+    if (request.method() !== "GET" && request.url().startsWith(api.url)) preflights.push(request.method());
+  });
+  await page.goto(web.url);
+  await signUp(page, "alice");
+  await page.getByText("Nothing here yet").waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signIn(page, "alice");
+
+  await add(page, "Buy milk");
+  await add(page, "Água");
+  await add(page, "call Zoë");
+  expect(await titles(page)).toEqual(["call Zoë", "Água", "Buy milk"]);
+  await page.getByRole("combobox", { name: "Sort by" }).selectOption({ label: "Title A to Z" });
+  await expect.poll(() => titles(page)).toEqual(["Buy milk", "call Zoë", "Água"]);
+
+  await page.getByRole("button", { name: "Edit Buy milk" }).click();
+  const form = page.getByRole("form", { name: "Edit Buy milk" });
+  await form.getByLabel("Title").fill("Buy oat milk");
+  await form.getByLabel("Description").fill("Two litres");
+  await form.getByRole("button", { name: "Save" }).click();
+  await row(page, "Two litres").waitFor();
+
+  await page.getByRole("checkbox", { name: "Buy oat milk" }).check();
+  await page.getByRole("status").filter({ hasText: "Completed “Buy oat milk”." }).waitFor();
+  await page.getByRole("radio", { name: "Pending" }).check();
+  await expect.poll(() => titles(page)).toEqual(["call Zoë", "Água"]);
+  await page.getByRole("radio", { name: "Completed" }).check();
+  await expect.poll(() => titles(page)).toEqual(["Buy oat milk"]);
+
+  await page.getByRole("button", { name: "Delete Buy oat milk" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Nothing is completed yet.").waitFor();
+  await page.reload();
+  await expect.poll(() => titles(page)).toEqual(["call Zoë", "Água"]);
+  expect(new Set(preflights)).toEqual(new Set(["POST", "PUT", "PATCH", "DELETE"]));
+  await close();
+});
+
+test("two people at one server see their own tasks only", async () => {
+  const { web } = await start();
+  const [hers, his] = [await open(browser), await open(browser)];
+  for (const [{ page }, name] of [
+    [hers, "alice"],
+    [his, "bob"],
+  ] as const) {
+    await page.goto(web.url);
+    await signUp(page, name);
+    await add(page, `The task of ${name}`);
+  }
+  for (const [{ page, close }, name] of [
+    [hers, "alice"],
+    [his, "bob"],
+  ] as const) {
+    await page.reload();
+    await expect.poll(() => titles(page)).toEqual([`The task of ${name}`]);
+    await close();
+  }
+});
+
+test("a token that expires is renewed, and the person does not notice", async () => {
+  // The API allows for clocks that differ by 30 seconds: a token that is 28 seconds old when it is made is good for two.
+  const { web, api } = await start({ AUTH_TOKEN_LIFETIME: "-28s" });
+  const { page, close } = await open(browser);
+  let tokens = 0;
+  const refused: number[] = [];
+  page.on("response", (response) => {
+    if (response.url().endsWith("/api/auth/token")) tokens += 1;
+    if (response.url().startsWith(api.url) && response.status() >= 400) refused.push(response.status());
+  });
+  await page.goto(web.url);
+  await signUp(page, "alice");
+  await add(page, "Buy milk");
+  let done = false;
+  while (tokens < 3) {
+    done = !done;
+    await page.getByRole("checkbox", { name: "Buy milk" }).click();
+    const said = done ? "Completed “Buy milk”." : "“Buy milk” is pending again.";
+    await page.getByRole("status").filter({ hasText: said }).waitFor();
+  }
+  expect(new Set(refused)).toEqual(new Set([401]));
+  expect(await page.getByRole("alert").count()).toBe(0);
+  await page.reload();
+  await expect.poll(() => page.getByRole("checkbox", { name: "Buy milk" }).isChecked()).toBe(done);
+  await close(/status of 401/);
+});
+
+test("a person who may not sign in is told so", async () => {
+  const { web } = await start();
+  const { page, close } = await open(browser);
+  await page.goto(web.url);
+  await signIn(page, "nobody", "wrong password");
+  await page.getByRole("alert").filter({ hasText: /invalid email or password/i }).waitFor();
+  await close(/status of 401/);
+});
+
+test("a server that is away is told, and tried again", async () => {
+  const { web, api, startApi } = await start();
+  const { page, close } = await open(browser);
+  await page.goto(web.url);
+  await signUp(page, "alice");
+  await add(page, "Buy milk");
+  await stop(api);
+  await page.getByRole("radio", { name: "Pending" }).check();
+  await page.getByRole("alert").filter({ hasText: "The server cannot be reached." }).waitFor();
+  await startApi();
+  await page.getByRole("button", { name: "Try again" }).click();
+  await page.getByText("Nothing is pending").waitFor();
+  await add(page, "Buy bread");
+  await close(/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/);
+});
+
+test("a title that the API refuses is told at its field, and nothing that was typed is lost", async () => {
+  const { web } = await start();
+  const { page, close } = await open(browser, { viewport: { width: 360, height: 740 } });
+  await page.goto(web.url);
+  await signUp(page, "alice");
+  const form = page.getByRole("form", { name: "Add a task" });
+  const long = "x".repeat(256);
+  await form.getByLabel("Title").fill(long);
+  await form.getByRole("button", { name: "Add task" }).click();
+  await form.getByText("1 to 255 characters").waitFor();
+  expect(await form.getByLabel("Title").inputValue()).toBe(long);
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  expect(width).toBeLessThanOrEqual(360);
+  await close(/status of 422/);
+});

@@ -1,0 +1,45 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useRef, useState } from "react";
+import { unwrap } from "todo-api-client";
+import { useApi } from "./api";
+import { type Draft, fromDraft, TaskForm } from "./TaskForm";
+
+const empty: Draft = { title: "", description: "", due_date: "" };
+
+export function AddTask({ say }: { say: (message: string) => void }) {
+  const api = useApi();
+  const queries = useQueryClient();
+  const [draft, setDraft] = useState(empty);
+  // The same key until the text changes: when an answer was lost, adding again makes no second task.
+  const key = useRef(crypto.randomUUID());
+  const replace = (next: Draft) => {
+    key.current = crypto.randomUUID();
+    setDraft(next);
+  };
+  const add = useMutation({
+    mutationFn: async () => unwrap(await api.createTask(fromDraft(draft), { idempotencyKey: key.current })),
+    onSuccess: (task) => {
+      replace(empty);
+      say(`Added “${task.title}”.`);
+      return queries.invalidateQueries({ queryKey: ["tasks"] });
+    },
+  });
+
+  return (
+    <TaskForm
+      label="Add a task"
+      compact
+      draft={draft}
+      onChange={(change) => {
+        add.reset();
+        replace({ ...draft, ...change });
+      }}
+      onSubmit={() => !add.isPending && add.mutate()}
+      error={add.error}
+    >
+      <button className="primary" aria-disabled={add.isPending}>
+        Add task
+      </button>
+    </TaskForm>
+  );
+}

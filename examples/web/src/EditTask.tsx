@@ -1,0 +1,77 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { type Task, unwrap } from "todo-api-client";
+import { explain, statusOf, useApi } from "./api";
+import { type Draft, fromDraft, TaskForm, toDraft } from "./TaskForm";
+import { formatTime } from "./time";
+
+type EditTaskProps = { id: string; onSave: (task: Task) => void; onCancel: () => void };
+
+/** Edits the task as it is on the server: what the user changes lies over what was read. */
+export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
+  const api = useApi();
+  const queries = useQueryClient();
+  const [changes, setChanges] = useState<Partial<Draft>>({});
+  const current = useQuery({
+    queryKey: ["task", id],
+    queryFn: async () => {
+      const answer = await api.getTask(id);
+      return { task: unwrap(answer), etag: answer.etag! };
+    },
+    staleTime: Infinity,
+    gcTime: 0,
+  });
+  const saved = current.data && toDraft(current.data.task);
+  const draft = saved && { ...saved, ...changes };
+  const differs = (name: string) => draft?.[name as keyof Draft] !== saved?.[name as keyof Draft];
+
+  const save = useMutation({
+    mutationFn: async ({ draft, etag }: { draft: Draft; etag: string }) => {
+      const change = Object.fromEntries(Object.entries(fromDraft(draft)).filter(([name]) => differs(name)));
+      return unwrap(await api.updateTask(id, change, { ifMatch: etag }));
+    },
+    onSuccess: async (task) => {
+      await queries.invalidateQueries({ queryKey: ["tasks"] });
+      onSave(task);
+    },
+    onError: (error) => {
+      if (statusOf(error) !== 412) return;
+      void current.refetch();
+      void queries.invalidateQueries({ queryKey: ["tasks"] });
+    },
+  });
+
+  if (!draft)
+    return (
+      <div className="edit">
+        {current.error ? <p role="alert">{explain(current.error)}</p> : <p role="status">Loading…</p>}
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+      </div>
+    );
+
+  const theirs: Draft = { ...saved, due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "" };
+  const hints = Object.entries(theirs)
+    .filter(([name]) => statusOf(save.error) === 412 && differs(name))
+    .map(([name, value]) => [name, `Now saved: ${value || "nothing"}`]);
+  return (
+    <div className="edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
+      <TaskForm
+        label={`Edit ${saved.title}`}
+        draft={draft}
+        onChange={(change) => setChanges({ ...changes, ...change })}
+        onSubmit={() => !save.isPending && save.mutate({ draft, etag: current.data.etag })}
+        error={save.error}
+        hints={Object.fromEntries(hints)}
+      >
+        <button className="primary" aria-disabled={save.isPending}>
+          Save
+        </button>
+        <button type="button" onClick={onCancel}>
+          Cancel
+        </button>
+      </TaskForm>
+    </div>
+  );
+}

@@ -1,0 +1,112 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useLayoutEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
+import { type Task, unwrap } from "todo-api-client";
+import { explain, statusOf, useApi } from "./api";
+import { EditTask } from "./EditTask";
+import { Bin, Clock, Pencil } from "./icons";
+import { formatTime } from "./time";
+
+type TaskItemProps = { task: Task; now: number; say: (message: string) => void; onLeave: () => void };
+
+export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
+  const api = useApi();
+  const queries = useQueryClient();
+  const [editing, setEditing] = useState(false);
+  const row = useRef<HTMLLIElement>(null);
+  const editButton = useRef<HTMLButtonElement>(null);
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    const node = row.current;
+    // Keyboard focus must not fall out of the page with the row that has it.
+    return () => {
+      if (node?.contains(document.activeElement)) onLeave();
+    };
+  }, []);
+  // The row of a task that is gone cannot tell of it.
+  const onError = (error: Error) => statusOf(error) === 404 && say(explain(error));
+  const reload = () => queries.invalidateQueries({ queryKey: ["tasks"] });
+
+  const complete = useMutation({
+    mutationFn: async (completed: boolean) => unwrap(await api.completeTask(task.id, { completed })),
+    // In order, where the user is faster than the network.
+    scope: { id: task.id },
+    onSuccess: ({ completed }) => say(completed ? `Completed “${task.title}”.` : `“${task.title}” is pending again.`),
+    onError,
+    onSettled: reload,
+  });
+  const remove = useMutation({
+    mutationFn: async () => {
+      const answer = await api.deleteTask(task.id);
+      if (answer.status !== 404) unwrap(answer);
+    },
+    onSuccess: () => say(`Deleted “${task.title}”.`),
+    onSettled: reload,
+  });
+
+  const close = () => {
+    flushSync(() => setEditing(false));
+    editButton.current?.focus();
+  };
+  if (editing)
+    return (
+      <li ref={row} className="task">
+        <EditTask
+          id={task.id}
+          onCancel={() => {
+            close();
+            void reload();
+          }}
+          onSave={(saved) => {
+            close();
+            say(`Saved “${saved.title}”.`);
+          }}
+        />
+      </li>
+    );
+
+  const completed = complete.isPending ? complete.variables : task.completed;
+  const overdue = !completed && task.due_date !== null && Date.parse(task.due_date) < now;
+  const error = complete.error ?? remove.error;
+  return (
+    <li ref={row} className={completed ? "task completed" : "task"}>
+      <label className="title">
+        <input type="checkbox" checked={completed} onChange={() => complete.mutate(!completed)} />
+        <span>{task.title}</span>
+      </label>
+      <div className="actions">
+        <button ref={editButton} type="button" aria-label={`Edit ${task.title}`} onClick={() => setEditing(true)}>
+          <Pencil />
+        </button>
+        <button type="button" aria-label={`Delete ${task.title}`} onClick={() => dialog.current?.showModal()}>
+          <Bin />
+        </button>
+      </div>
+      {task.description && <p className="description">{task.description}</p>}
+      {task.due_date && (
+        <p className={overdue ? "due overdue" : "due"}>
+          <Clock />
+          <time dateTime={task.due_date}>{formatTime(task.due_date)}</time>
+          {overdue && <strong>Overdue</strong>}
+        </p>
+      )}
+      {error && (
+        <p role="alert" className="alert">
+          {explain(error)}
+        </p>
+      )}
+      <dialog ref={dialog} aria-label="Delete this task?">
+        <form method="dialog">
+          <h2>Delete this task?</h2>
+          <p>“{task.title}” will be gone for good.</p>
+          <div className="buttons">
+            <button>Cancel</button>
+            <button className="danger" onClick={() => remove.mutate()}>
+              Delete
+            </button>
+          </div>
+        </form>
+      </dialog>
+    </li>
+  );
+}

@@ -1,0 +1,46 @@
+import { createContext, useContext } from "react";
+import { createTodoClient, TodoApiError } from "todo-api-client";
+import { auth } from "./auth";
+
+class SessionEnded extends Error {}
+
+/** The API for the user who is signed in. The client keeps the token in memory, and asks anew when it has expired. */
+export const createApi = () =>
+  createTodoClient({
+    baseUrl: document.querySelector<HTMLMetaElement>('meta[name="api-url"]')!.content,
+    token: async () => {
+      const { data, error } = await auth.token();
+      if (data) return data.token;
+      throw error.status === 401 ? new SessionEnded() : new Error("no token", { cause: error });
+    },
+  });
+
+const ApiContext = createContext<ReturnType<typeof createApi> | undefined>(undefined);
+export const ApiProvider = ApiContext.Provider;
+export const useApi = () => useContext(ApiContext)!;
+
+/** The status of the answer that is this error; undefined where there was none. */
+export const statusOf = (error: Error | null) => (error instanceof TodoApiError ? error.response.status : undefined);
+export const isSignedOut = (error: Error) => error instanceof SessionEnded || statusOf(error) === 401;
+
+/** What is wrong with the body, by JSON pointer. */
+export function violations(error: Error | null): Record<string, string> {
+  const errors = (error instanceof TodoApiError && error.problem?.errors) || [];
+  return Object.fromEntries(errors.flatMap(({ pointer, detail }) => (pointer === undefined ? [] : [[pointer, detail]])));
+}
+
+/** An error in words for the user. */
+export function explain(error: Error): string {
+  switch (statusOf(error)) {
+    case undefined:
+      return "The server cannot be reached. Check your connection and try again.";
+    case 404:
+      return "This task is no longer there.";
+    case 412:
+      return "This task was changed elsewhere. This is its newest version, with your changes: save again to keep them.";
+    case 503:
+      return "The server is busy. Try again in a moment.";
+    default:
+      return `Something went wrong: ${error.message}.`;
+  }
+}
