@@ -27,7 +27,9 @@ test: ## Run every test there is; installs what is missing (through apt, as root
 	npm ci
 	npm run build --workspace client --workspace examples/web
 	npm run check --workspace examples/web
+	node contract/check.js
 	npm test --workspace client --workspace api-tests
+	api-tests/clients/test
 
 .PHONY: lint
 lint: ## Check the formatting, and what clippy has to say
