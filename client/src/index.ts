@@ -95,7 +95,7 @@ export function createTodoClient(options: TodoClientOptions): TodoClient {
         cursor = nextCursor(page);
       } while (cursor !== undefined);
     },
-    createTask(task, { idempotencyKey = newKey(), ...options } = {}) {
+    createTask(task, { idempotencyKey = newIdempotencyKey(), ...options } = {}) {
       const params = { header: { "Idempotency-Key": idempotencyKey } };
       return answer(api.POST("/api/tasks", { params, body: task, ...options }));
     },
@@ -117,7 +117,10 @@ function write(id: string, { ifMatch, ...options }: WriteOptions = {}) {
   return { params: { path: { id }, header }, ...options };
 }
 
-/** Unlike `crypto.randomUUID` this also works on pages without TLS, such as a development server on another machine. */
-function newKey(): string {
+/**
+ * A key to keep with a form, so that sending it again after a lost answer makes no second task. Unlike
+ * `crypto.randomUUID` this also works on pages without TLS, such as a development server on another machine.
+ */
+export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
 }

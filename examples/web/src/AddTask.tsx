@@ -1,6 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { unwrap } from "todo-api-client";
+import { newIdempotencyKey, unwrap } from "todo-api-client";
 import { useApi } from "./api";
 import { type Draft, fromDraft, TaskForm } from "./TaskForm";
 
@@ -11,9 +11,9 @@ export function AddTask({ say }: { say: (message: string) => void }) {
   const queries = useQueryClient();
   const [draft, setDraft] = useState(empty);
   // The same key until the text changes: when an answer was lost, adding again makes no second task.
-  const key = useRef(crypto.randomUUID());
+  const key = useRef(newIdempotencyKey());
   const replace = (next: Draft) => {
-    key.current = crypto.randomUUID();
+    key.current = newIdempotencyKey();
     setDraft(next);
   };
   const add = useMutation({
