@@ -1,4 +1,4 @@
-//! From the environment to a [`Config`], checked once, at the start. Every complaint names its variable.
+//! From the environment to typed configuration, checked once, at the start. Every complaint names its variable.
 
 use std::{fmt, fs, io, net::IpAddr, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
@@ -102,10 +102,10 @@ pub struct AuthOptions {
     #[arg(long, env = "BETTER_AUTH_SECRET", hide_env_values = true, value_name = "SECRET")]
     better_auth_secret: Option<String>,
     /// Where Better Auth is: its keys, at /api/auth/jwks, verify `EdDSA`, ES256, RS256 and PS256 tokens
-    #[arg(long, env = "BETTER_AUTH_URL", value_name = "URL")]
+    #[arg(long, env = "BETTER_AUTH_URL", hide_env_values = true, value_name = "URL")]
     better_auth_url: Option<String>,
     /// Where the keys are, if elsewhere
-    #[arg(long, env = "AUTH_JWKS_URL", value_name = "URL")]
+    #[arg(long, env = "AUTH_JWKS_URL", hide_env_values = true, value_name = "URL")]
     auth_jwks_url: Option<String>,
     /// What `iss` of a token must be [default: the origin of the URL above; without one not checked]
     #[arg(long, env = "AUTH_ISSUER", value_name = "ISSUER")]
@@ -190,10 +190,15 @@ impl AuthOptions {
     }
 
     fn published(&self, jwks: Url) -> Result<Jwks, ConfigError> {
-        let freshness = Freshness {
-            refresh: duration("AUTH_JWKS_REFRESH", &self.auth_jwks_refresh, "10m")?,
-            stale: duration("AUTH_JWKS_STALE", &self.auth_jwks_stale, "1h")?,
-        };
+        let refresh = duration("AUTH_JWKS_REFRESH", &self.auth_jwks_refresh, "10m")?;
+        if refresh < Duration::from_secs(1) {
+            return Err(invalid("AUTH_JWKS_REFRESH", "is less than a second", "10m"));
+        }
+        let stale = duration("AUTH_JWKS_STALE", &self.auth_jwks_stale, "1h")?;
+        if stale <= refresh {
+            return Err(invalid("AUTH_JWKS_STALE", "is not longer than AUTH_JWKS_REFRESH", "1h"));
+        }
+        let freshness = Freshness { refresh, stale };
         let file = given(self.ssl_cert_file.as_deref()).map(Path::new);
         let refused = |problem: String| invalid("SSL_CERT_FILE", problem, "/etc/ssl/certs/ca-certificates.crt");
         let authorities = tls::authorities(file).map_err(|error| refused(format!("cannot be used: {error}")))?;
@@ -396,8 +401,9 @@ fn url(variable: &'static str, value: Option<&str>, example: &'static str) -> Re
 
 /// Where Better Auth publishes its keys. Its base URL may be set with the path of its API or without.
 fn jwks_of(mut base: Url) -> Url {
-    let path = base.path().trim_end_matches('/').trim_end_matches("/api/auth").to_owned();
-    base.set_path(&format!("{path}/api/auth/jwks"));
+    let path = base.path().trim_end_matches('/');
+    let path = format!("{}/api/auth/jwks", path.strip_suffix("/api/auth").unwrap_or(path));
+    base.set_path(&path);
     base.set_query(None);
     base
 }

@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     sync::{Arc, Condvar, Mutex},
     thread,
+    time::Duration,
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -12,13 +13,16 @@ use serde_json::{Value, json};
 
 use crate::{SigningKey, now};
 
+/// How long anything may take on a loaded machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// What is answered to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// All of this is sent, then the connection is closed.
     Bytes(Vec<u8>),
-    /// The connection stays open and silent until another reply is set, which is then sent.
-    Silence,
+    /// This is sent, and no more: the connection stays open and silent until another reply is set, which is then sent.
+    Stall(Vec<u8>),
 }
 
 /// Publishes keys on a port of its own.
@@ -95,7 +99,8 @@ impl Issuer {
     /// Waits until more requests than these have come.
     pub fn wait_for_more_than(&self, requests: usize) {
         let served = self.state.served.lock().unwrap();
-        drop(self.state.changed.wait_while(served, |(_, count)| *count <= requests).unwrap());
+        let more = self.state.changed.wait_timeout_while(served, PATIENCE, |(_, count)| *count <= requests).unwrap();
+        assert!(!more.1.timed_out(), "no more than {requests} requests have come");
     }
 
     /// Its origin.
@@ -118,10 +123,13 @@ impl State {
         let mut served = self.served.lock().unwrap();
         served.1 += 1;
         self.changed.notify_all();
-        let served = self.changed.wait_while(served, |(reply, _)| matches!(reply, Reply::Silence)).unwrap();
+        // Whoever asked may have gone.
+        if let Reply::Stall(bytes) = &served.0 {
+            drop(connection.write_all(bytes));
+        }
+        let served = self.changed.wait_while(served, |(reply, _)| matches!(reply, Reply::Stall(_))).unwrap();
         let Reply::Bytes(bytes) = served.0.clone() else { unreachable!("it was waited for") };
         drop(served);
-        // Whoever asked may have gone.
         drop(connection.write_all(&bytes));
     }
 }

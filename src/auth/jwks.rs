@@ -46,7 +46,7 @@ pub struct Jwks {
     source: Source,
     freshness: Freshness,
     current: RwLock<Option<(Arc<KeySet>, Instant)>>,
-    turn: Mutex<Turn>,
+    turn: Arc<Mutex<Turn>>,
     unknown: Cache<Box<str>, Instant, KeyLength>,
 }
 
@@ -91,7 +91,7 @@ impl Jwks {
             source: Source::new(uri, authorities)?,
             freshness,
             current: RwLock::default(),
-            turn: Mutex::new(Turn { last: None, paid: Instant::now() }),
+            turn: Arc::new(Mutex::new(Turn { last: None, paid: Instant::now() })),
             unknown: Cache::with_weighter(100, UNKNOWN_BYTES, KeyLength),
         })
     }
@@ -103,8 +103,13 @@ impl Jwks {
                 "the keys of the auth server come without TLS: use https, or a network that nobody else is on"
             );
         }
+        // A request may have been faster.
+        let mut fetched = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
         loop {
-            let fetched = self.fetch(&mut *self.turn.lock().await).await;
+            let fetched = match fetched.take() {
+                Some(fetched) => fetched,
+                None => self.fetch(&mut *self.turn.lock().await).await,
+            };
             let pause = match (fetched, self.current()) {
                 (true, _) => self.freshness.refresh,
                 (false, Some(_)) => RETRY.min(self.freshness.refresh),
@@ -120,7 +125,7 @@ impl Jwks {
     /// # Errors
     ///
     /// [`TokenError::Key`] where the key is not there, [`TokenError::Unavailable`] where no key ever was.
-    pub(super) async fn keys_with(&self, id: Option<&str>) -> Result<Arc<KeySet>, TokenError> {
+    pub(super) async fn keys_with(self: &Arc<Self>, id: Option<&str>) -> Result<Arc<KeySet>, TokenError> {
         let asked = Instant::now();
         let known = || self.current().filter(|keys| keys.has(id));
         if let Some(keys) = known() {
@@ -129,30 +134,37 @@ impl Jwks {
         if id.is_some_and(|id| self.unknown.get(id).is_some_and(|since| since.elapsed() < UNKNOWN_FOR)) {
             return Err(self.missing());
         }
-        let mut turn = self.turn.lock().await;
+        let mut turn = self.turn.clone().lock_owned().await;
         if let Some(keys) = known() {
             return Ok(keys);
         }
         // What was fetched while this one waited has told already, unless the key may be younger than the answer.
         let told = turn.last.filter(|fetch| fetch.ended >= asked && (fetch.began >= asked || !fetch.succeeded));
-        let succeeded = match told {
-            Some(fetch) => fetch.succeeded,
-            None if turn.may_fetch() => {
+        if told.is_none() && turn.may_fetch() {
+            let jwks = self.clone();
+            // In a task of its own, since the request may be dropped, and others wait for the answer.
+            let fetch = tokio::spawn(async move {
                 if let Some(last) = turn.last {
                     tokio::time::sleep(GATHER.saturating_sub(last.began.elapsed())).await;
                 }
-                self.fetch(&mut turn).await
-            }
-            None => false,
-        };
-        drop(turn);
-        if let Some(keys) = known() {
-            return Ok(keys);
+                jwks.fetch(&mut turn).await
+            });
+            let fetched = fetch.await.unwrap_or(false);
+            self.note_missing(id, fetched);
+        } else {
+            drop(turn);
+            self.note_missing(id, told.is_some_and(|fetch| fetch.succeeded));
         }
-        if let Some(id) = id.filter(|_| succeeded) {
+        known().ok_or_else(|| self.missing())
+    }
+
+    /// Remembers that a fetch did not bring the key.
+    fn note_missing(&self, id: Option<&str>, fetched: bool) {
+        // A set without any key is more likely a mistake of the auth server than news of this key.
+        let missing = |keys: &KeySet| !keys.keys.is_empty() && !keys.has(id);
+        if let Some(id) = id.filter(|_| fetched && self.current().is_some_and(|keys| missing(&keys))) {
             self.unknown.insert(id.into(), Instant::now());
         }
-        Err(self.missing())
     }
 
     fn current(&self) -> Option<Arc<KeySet>> {
@@ -181,20 +193,24 @@ impl Jwks {
         turn.last.is_some_and(|fetch| fetch.succeeded)
     }
 
+    /// Takes a set in the place of the one before. Whoever verifies a token reads it: nothing is done under the lock.
     fn take(&self, document: Vec<u8>) -> Result<(), String> {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some((keys, at)) = &mut *current
-            && keys.document == document
-        {
-            *at = Instant::now();
-            return Ok(());
-        }
-        let keys = KeySet::read(document)?;
-        if keys.keys.is_empty() && current.is_none() {
-            return Err("there is no key that verifies EdDSA, ES256, RS256 or PS256".to_owned());
-        }
-        tracing::info!(?keys, "the auth server publishes these keys");
-        *current = Some((Arc::new(keys), Instant::now()));
+        let last = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(keys, _)| keys.clone());
+        let keys = match last {
+            Some(last) if last.document == document => last,
+            last => {
+                let keys = KeySet::read(document)?;
+                match (keys.keys.is_empty(), last) {
+                    (true, None) => return Err("there is no key that verifies EdDSA, ES256, RS256 or PS256".to_owned()),
+                    (true, Some(_)) => {
+                        tracing::warn!("the auth server publishes no key any more: all tokens are refused");
+                    }
+                    (false, _) => tracing::info!(?keys, "the auth server publishes these keys"),
+                }
+                Arc::new(keys)
+            }
+        };
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some((keys, Instant::now()));
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Keys that tokens are verified with.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
@@ -73,6 +73,10 @@ impl From<&Secret> for Key {
     }
 }
 
+/// Base64url characters of 256 bits, and of the RSA moduli that can be verified with (RFC 7518, section 3.3).
+const BASE64_256: usize = 43;
+const BASE64_2048_TO_8192: RangeInclusive<usize> = 342..=1366;
+
 impl Key {
     /// A public key that the auth server publishes, bound to the algorithm that it names or, where it names none, to
     /// that of its type. `None` where it is for another use or another algorithm.
@@ -82,17 +86,21 @@ impl Key {
             && common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
         let algorithm = match (&jwk.algorithm, common.key_algorithm) {
             (AlgorithmParameters::OctetKeyPair(pair), None | Some(KeyAlgorithm::EdDSA))
-                if pair.curve == EllipticCurve::Ed25519 =>
+                if pair.curve == EllipticCurve::Ed25519 && pair.x.len() == BASE64_256 =>
             {
                 Algorithm::EdDSA
             }
             (AlgorithmParameters::EllipticCurve(point), None | Some(KeyAlgorithm::ES256))
-                if point.curve == EllipticCurve::P256 =>
+                if point.curve == EllipticCurve::P256 && [&point.x, &point.y].iter().all(|c| c.len() == BASE64_256) =>
             {
                 Algorithm::ES256
             }
-            (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
-            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => Algorithm::PS256,
+            (AlgorithmParameters::RSA(rsa), algorithm) if BASE64_2048_TO_8192.contains(&rsa.n.len()) => match algorithm
+            {
+                None | Some(KeyAlgorithm::RS256) => Algorithm::RS256,
+                Some(KeyAlgorithm::PS256) => Algorithm::PS256,
+                Some(_) => return None,
+            },
             _ => return None,
         };
         let key = DecodingKey::from_jwk(jwk).ok()?;

@@ -70,7 +70,7 @@ impl TokenError {
             Self::Type => "the token is of another type",
             Self::Critical => "the token has critical headers",
             Self::Algorithm => "the token's algorithm is not accepted",
-            Self::Key => "the token names no key of the auth server",
+            Self::Key => "the token names no one key of the auth server",
             Self::Signature => "the signature is not valid",
             Self::Expired => "the token has expired",
             Self::NotYetValid => "the token is not valid yet",

@@ -33,6 +33,8 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![("AUTH_JWKS_URL", "/elsewhere/jwks")], "AUTH_JWKS_URL"),
         (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("AUTH_JWKS_REFRESH", "10")], "AUTH_JWKS_REFRESH"),
         (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("AUTH_JWKS_STALE", "x")], "AUTH_JWKS_STALE"),
+        (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("AUTH_JWKS_REFRESH", "0s")], "AUTH_JWKS_REFRESH"),
+        (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("AUTH_JWKS_STALE", "10m")], "AUTH_JWKS_STALE"),
         (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("SSL_CERT_FILE", "missing.pem")], "SSL_CERT_FILE"),
         (vec![good, ("DATABASE_URL", "mysql://root:PASSWORD@db/x")], "DATABASE_URL"),
         (vec![good, ("DATABASE_URL", "sqlite::memory:")], "DATABASE_URL"),

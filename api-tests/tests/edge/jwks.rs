@@ -1,7 +1,10 @@
 //! Keys that the auth server publishes: which are taken, when they are fetched, and what an outage costs.
 
 use std::{
-    fs, thread,
+    fs,
+    io::Write,
+    net::TcpStream,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -13,6 +16,7 @@ use rustls::{
     pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
 };
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -173,7 +177,7 @@ fn a_new_key_is_fetched_once_for_all_who_bring_it() {
     let issuer = Issuer::start(Reply::keys([&old]));
     let server = server(&issuer, &[]);
     assert_eq!(ask(&server, &old.token(&issuer.claims("alice"))).status, 200);
-    issuer.reply(Reply::Silence);
+    issuer.reply(Reply::Stall(Vec::new()));
     thread::scope(|scope| {
         let asking: Vec<_> = (0..20)
             .map(|n| {
@@ -190,7 +194,51 @@ fn a_new_key_is_fetched_once_for_all_who_bring_it() {
             assert_eq!(answer.join().unwrap().status, 200);
         }
     });
-    // Some may have come after the first fetch was answered and before its keys were there.
+    // One at the start; and whoever waited for the second finds the key there, or knows of a fetch that began later.
+    assert_eq!(issuer.requests(), 2);
+}
+
+#[test]
+fn those_who_wait_for_an_auth_server_that_is_silent_are_answered_together() {
+    let known = key("known");
+    let issuer = Issuer::start(Reply::keys([&known]));
+    let server = server(&issuer, &[]);
+    assert_eq!(ask(&server, &known.token(&issuer.claims("alice"))).status, 200);
+    issuer.reply(Reply::Stall(Vec::new()));
+    thread::scope(|scope| {
+        let asking: Vec<_> = (0..20)
+            .map(|n| {
+                let header = json!({ "alg": "EdDSA", "kid": format!("new-{n}") }).to_string();
+                let token = known.raw(&header, issuer.claims("alice").to_string());
+                scope.spawn({
+                    let server = &server;
+                    move || ask(server, &token)
+                })
+            })
+            .collect();
+        for answer in asking {
+            assert_eq!(answer.join().unwrap().problem(), "401 token_invalid");
+        }
+    });
+    // Some may have come after the first fetch had failed.
+    assert!(issuer.requests() <= 3, "{} fetches", issuer.requests());
+}
+
+#[test]
+fn a_fetch_outlives_the_request_that_asked_for_it() {
+    let (known, new) = (key("known"), key("new"));
+    let issuer = Issuer::start(Reply::keys([&known]));
+    let server = server(&issuer, &[]);
+    assert_eq!(ask(&server, &known.token(&issuer.claims("alice"))).status, 200);
+    issuer.reply(Reply::Stall(Vec::new()));
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let token = new.token(&issuer.claims("alice"));
+    write!(stream, "GET /api/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n").unwrap();
+    issuer.wait_for_more_than(1);
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    issuer.reply(Reply::keys([&known, &new]));
+    assert_eq!(ask(&server, &token).status, 200);
     assert_eq!(issuer.requests(), 2);
 }
 
@@ -230,7 +278,7 @@ fn unknown_keys_cost_few_fetches_and_a_known_unknown_none() {
 fn keys_live_on_while_the_auth_server_is_away() {
     let (known, new) = (key("known"), key("new"));
     let issuer = Issuer::start(Reply::keys([&known]));
-    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "50ms")]);
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s")]);
     let token = known.token(&issuer.claims("alice"));
     assert_eq!(ask(&server, &token).status, 200);
     for reply in [Reply::http("500 Internal Server Error", "", "x"), Reply::Bytes(Vec::new())] {
@@ -250,7 +298,7 @@ fn keys_live_on_while_the_auth_server_is_away() {
 fn keys_end_after_the_time_that_an_outage_may_last() {
     let key = key("1");
     let issuer = Issuer::start(Reply::keys([&key]));
-    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "100ms"), ("AUTH_JWKS_STALE", "1s")]);
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s"), ("AUTH_JWKS_STALE", "3s")]);
     let token = key.token(&issuer.claims("alice"));
     assert_eq!(ask(&server, &token).status, 200);
     issuer.reply(Reply::http("502 Bad Gateway", "", ""));
@@ -263,7 +311,7 @@ fn keys_end_after_the_time_that_an_outage_may_last() {
 fn a_key_that_is_published_no_longer_is_refused_and_so_are_tokens_that_were_seen() {
     let (old, new) = (key("old"), key("new"));
     let issuer = Issuer::start(Reply::keys([&old]));
-    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "50ms")]);
+    let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s")]);
     let token = old.token(&issuer.claims("alice"));
     assert_eq!(ask(&server, &token).status, 200);
     issuer.reply(Reply::keys([&new]));
@@ -311,7 +359,8 @@ fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_ke
         (Reply::json(&json!({ "keys": [{ "kty": "oct", "k": "AAAA" }, 1, null] })), "there is no key that verifies"),
         (Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec()), ""),
         (Reply::Bytes(b"SSH-2.0-x\r\n".to_vec()), ""),
-        (Reply::Silence, "no answer within 2 seconds"),
+        (Reply::Stall(Vec::new()), "no answer within 2 seconds"),
+        (Reply::Stall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec()), "no answer within 2 seconds"),
     ] {
         issuer.reply(reply.clone());
         let server = server(&issuer, &[]);
@@ -331,9 +380,9 @@ fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_ke
     assert_eq!(good.requests(), 0);
 }
 
-#[test]
-fn keys_come_over_tls_from_a_server_whose_authority_is_trusted() {
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// TLS with a certificate for this name, and the certificate.
+fn tls(name: &str) -> (ServerConfig, String) {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let tls = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
         .with_safe_default_protocol_versions()
@@ -341,15 +390,27 @@ fn keys_come_over_tls_from_a_server_whose_authority_is_trusted() {
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], private)
         .unwrap();
+    (tls, cert.pem())
+}
+
+#[test]
+fn keys_come_over_tls_from_a_server_that_is_who_it_should_be() {
     let key = key("1");
-    let issuer = Issuer::with_tls(Reply::keys([&key]), tls);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    fs::write(&file, cert.pem()).unwrap();
-    let token = key.token(&issuer.claims("alice"));
-    let trusting = server(&issuer, &[("SSL_CERT_FILE", file.to_str().unwrap())]);
-    assert_eq!(ask(&trusting, &token).status, 200);
-    let distrusting = server(&issuer, &[]);
-    assert_eq!(ask(&distrusting, &token).problem(), "503 unavailable");
-    distrusting.wait_for_log(|line| line["error"].as_str()?.contains("certificate").then_some(()));
+    let trusted = ("SSL_CERT_FILE", file.to_str().unwrap());
+    for (name, environment, problem) in [
+        ("localhost", vec![trusted], "200"),
+        ("localhost", vec![], "503 unavailable"),
+        ("other.example", vec![trusted], "503 unavailable"),
+    ] {
+        let (tls, certificate) = tls(name);
+        fs::write(&file, certificate).unwrap();
+        let issuer = Issuer::with_tls(Reply::keys([&key]), tls);
+        let server = server(&issuer, &environment);
+        assert_eq!(ask(&server, &key.token(&issuer.claims("alice"))).problem(), problem, "{name} {environment:?}");
+        if problem != "200" {
+            server.wait_for_log(|line| line["error"].as_str()?.contains("certificate").then_some(()));
+        }
+    }
 }

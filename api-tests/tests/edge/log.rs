@@ -29,6 +29,16 @@ fn a_request_leaves_one_line_that_tells_what_it_was() {
 }
 
 #[test]
+fn a_line_is_json_whatever_the_user_is_called() {
+    let server = Server::start(Database::Sqlite);
+    for user in [r#"a"b\c"#, r#"","user":"bob"#, "Zoë 🎉 \u{2028}"] {
+        assert_eq!(server.user(user).get("/api/tasks").status, 200);
+        server.wait_for_log(|line| (line["user"] == user).then_some(()));
+    }
+    assert!(server.log().iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
+}
+
+#[test]
 fn no_log_line_tells_a_token_a_secret_or_the_text_of_a_task() {
     for filter in ["info", "trace"] {
         let server = Server::with(Database::Sqlite, &[("RUST_LOG", filter)]);
