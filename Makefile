@@ -19,11 +19,12 @@ demo: ## Serve with a front end where people sign up, and say its address
 
 .PHONY: test
 test: ## Run every test there is; installs what is missing (through apt, as root)
-	@scripts/require cargo cc chromium curl haproxy kill node postgres python3 unshare venv
+	@scripts/require cargo cc chromium curl haproxy kill node postgres python3 unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
 	cargo test --workspace
 	cargo run --quiet --package api-tests --bin unseen
+	bench/load --smoke --server target/debug/todo-api
 	npm ci
 	npm run build --workspace client --workspace examples/web
 	npm run check --workspace examples/web
@@ -53,7 +54,8 @@ conformance: ## Hold the server against its document with ten times the requests
 	CONFORMANCE_EXAMPLES=500 cargo test --package api-tests --test conformance -- --nocapture
 
 .PHONY: bench
-bench: ## Measure: what a deep page costs beside the first
-	@scripts/require cargo cc python3
+bench: ## Measure: throughput, latencies, CPU time and memory on both databases, and what a deep page costs
+	@scripts/require cargo cc postgres python3 wrk
 	cargo build --release
+	bench/load
 	bench/pages

@@ -38,8 +38,6 @@ const QUEUE: usize = 1024;
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a write waits for a place in the queue.
 const WAIT: Duration = Duration::from_millis(800);
-/// Pages in the write-ahead log that make SQLite copy them to the main file: short stalls, often.
-const CHECKPOINT_PAGES: u32 = 200;
 
 /// An open database file.
 #[derive(Debug)]
@@ -69,7 +67,6 @@ impl Sqlite {
         }
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
         let (writer, queue) = mpsc::channel(QUEUE);
         thread::Builder::new().name("sqlite-writer".into()).spawn(move || write(&connection, queue)).map_err(cannot)?;
         Ok(Self { path: file.path.clone(), writer, readers: ThreadLocal::new() })

@@ -1,0 +1,177 @@
+"""The servers under test and their databases: started fresh, and ended where the `with` ends."""
+
+import contextlib
+import dataclasses
+import ipaddress
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.parse
+
+from . import processes
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RELEASE = ROOT / "target" / "release" / "todo-api"
+SECRET = "only-for-benchmarks-0123456789-abcdefgh"
+
+
+@dataclasses.dataclass(frozen=True)
+class Database:
+    """An address, a folder for the server to work in, and the process that a database server descends from."""
+
+    url: str
+    folder: pathlib.Path
+    root: int | None = None
+
+    def processes(self):
+        return processes.tree(self.root) if self.root else set()
+
+
+@contextlib.contextmanager
+def _sqlite():
+    with tempfile.TemporaryDirectory() as folder:
+        yield Database(f"sqlite://{folder}/bench.db?mode=rwc", pathlib.Path(folder))
+
+
+@contextlib.contextmanager
+def _postgres():
+    # A session of its own: Ctrl-C must not end it before its clients, but the end of its input does.
+    command = ROOT / "api-tests" / "postgres-cluster"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    cluster = subprocess.Popen([command], text=True, start_new_session=True, **pipes)
+    try:
+        line = cluster.stdout.readline().split()
+        if not line:
+            raise SystemExit("PostgreSQL did not start")
+        with tempfile.TemporaryDirectory() as folder:
+            url = f"postgresql://postgres@127.0.0.1:{line[0]}/postgres?sslmode=disable"
+            yield Database(url, pathlib.Path(folder), cluster.pid)
+    finally:
+        cluster.stdin.close()
+        cluster.wait()
+
+
+DATABASES = {"sqlite": _sqlite, "postgres": _postgres}
+
+
+class Server:
+    """A process of ours on a free port. Its log is kept in memory, where it costs no disk and no other process."""
+
+    def __init__(self, binary, database, secret):
+        self.database = database
+        self.log = os.memfd_create("log")
+        environment = {"BETTER_AUTH_SECRET": secret, "DATABASE_URL": database.url, "PORT": "0", "LOG_FORMAT": "json"}
+        command = [binary, "serve"]
+        self.process = subprocess.Popen(command, cwd=database.folder, env=environment, stderr=self.log)
+        try:
+            self.address = self._find_address()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _find_address(self):
+        for _ in range(60_000):
+            if found := re.search(rb'"address":"([\d.]+):(\d+)"', os.pread(self.log, 1 << 16, 0)):
+                return found[1].decode(), int(found[2])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.001)
+        raise SystemExit(f"the server did not start: {self.log_tail(rb'')}")
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        finally:
+            self.process.kill()
+            os.close(self.log)
+
+    def processes(self):
+        return processes.tree(self.process.pid)
+
+    def database_processes(self):
+        return self.database.processes()
+
+    def forget_log(self):
+        # The offset is shared with the server, which goes on at the beginning.
+        os.ftruncate(self.log, 0)
+        os.lseek(self.log, 0, os.SEEK_SET)
+
+    def log_tail(self, pattern=rb'"status":[45]'):
+        """The last lines with that pattern: by default, of requests that failed."""
+        lines = os.pread(self.log, os.fstat(self.log).st_size, 0).splitlines()
+        return b"\n".join([line for line in lines if re.search(pattern, line)][-3:]).decode()
+
+
+@contextlib.contextmanager
+def serve(binary, database, secret=SECRET):
+    """A server while the `with` lasts; one that ended before is an error."""
+    server = Server(binary, database, secret)
+    try:
+        yield server
+        if (status := server.process.poll()) is not None:
+            raise SystemExit(f"the server ended with status {status}: {server.log_tail(rb'')}")
+    finally:
+        server.stop()
+
+
+class Peer:
+    """A server that somebody else has started on this machine."""
+
+    def __init__(self, url):
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise SystemExit(f"{url} is not http://HOST:PORT")
+        self.address = socket.gethostbyname(parts.hostname), parts.port or 80
+        if not ipaddress.ip_address(self.address[0]).is_loopback:
+            raise SystemExit(f"{url} is not on this machine, whose CPU time and memory are measured")
+        if not self.processes():
+            raise SystemExit(f"{url}: nobody listens there, or it is not permitted to look at who does")
+
+    def processes(self):
+        return processes.tree(*processes.listeners(self.address[1])) - self.database_processes()
+
+    def database_processes(self):
+        """Every PostgreSQL here that is not of this benchmark: which of them the server uses cannot be seen."""
+        return processes.named("postgres") - processes.tree(os.getpid())
+
+    def forget_log(self):
+        pass
+
+    def log_tail(self):
+        return ""
+
+
+@dataclasses.dataclass
+class Target:
+    """What is measured: a server, the names to report it by, and the folder with its seeds."""
+
+    server: Server | Peer
+    name: str
+    database: str | None
+    rows: int | None
+    seeds: pathlib.Path
+
+    @property
+    def label(self):
+        return "/".join(filter(None, [self.name, self.database, self.rows and short(self.rows)]))
+
+
+def short(number):
+    """10000 as `10k`, 1000000 as `1M`."""
+    for size, unit in ((1_000_000, "M"), (1000, "k")):
+        if number >= size:
+            return f"{number / size:g}{unit}"
+    return str(number)
+
+
+def require(**programs):
+    """Ends the program where one that it needs is missing; the values are what `scripts/require` calls them."""
+    for program, package in programs.items():
+        if not shutil.which(program):
+            raise SystemExit(f"{program} is missing: scripts/require {package}")
