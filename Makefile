@@ -59,3 +59,8 @@ bench: ## Measure: throughput, latencies, CPU time and memory on both databases,
 	cargo build --release
 	bench/load
 	bench/pages
+
+.PHONY: bench-check
+bench-check: ## Count instructions per request, and fail where they are 3 % more than bench/instructions/figures.json says
+	@scripts/require cargo cc python3 valgrind
+	bench/instructions/check

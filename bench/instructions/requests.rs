@@ -1,0 +1,229 @@
+//! What a request costs, in instructions: the application as `todo-api serve` builds it, on SQLite, called in process.
+
+use std::{env, hint::black_box, mem, sync::Arc};
+
+use api_tests::{Issuer, Reply, SECRET, SigningKey, now};
+use clap::Parser;
+use gungraun::{
+    Callgrind, EntryPoint, LibraryBenchmarkConfig, Sandbox, library_benchmark, library_benchmark_group, main,
+};
+use poem::{
+    Body, Endpoint, EndpointExt, Request, Response,
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode, header},
+};
+use serde_json::{Value, json};
+use todo_api::{
+    app::{self, State},
+    auth::{Key, Verifier},
+    config::{AuthOptions, DatabaseOptions, ServeOptions},
+    db::Db,
+    health::Stopping,
+    telemetry,
+};
+use tokio::runtime::{Builder, Runtime};
+
+/// Calls before those that count, which fill caches: of statements, of the allocator.
+const WARM_UP: usize = 20;
+const TASKS: usize = 100;
+const ALL: &str = "/api/tasks";
+/// The braces stand for the id of a task.
+const ONE: &str = "/api/tasks/{}";
+const NEW: &str = r#"{"title": "Buy milk", "description": "Two bottles", "due_date": "2030-01-02T10:00:00+01:00"}"#;
+
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    database: DatabaseOptions,
+    #[command(flatten)]
+    auth: AuthOptions,
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+impl Options {
+    /// What `todo-api serve` takes where nothing else is set.
+    fn with(name: &str, value: &str) -> Self {
+        Self::parse_from(["todo-api", name, value])
+    }
+
+    fn verifier(&self) -> Verifier {
+        let auth = self.auth.check().unwrap();
+        Verifier {
+            secret: auth.secret.as_ref().map(Key::from),
+            published: auth.published.map(Arc::new),
+            issuer: auth.issuer,
+            audience: auth.audience,
+        }
+    }
+}
+
+/// A request, and the status that answers it every time.
+struct Call {
+    method: Method,
+    path: &'static str,
+    secret: &'static str,
+    etag: Option<&'static str>,
+    body: Option<&'static str>,
+    status: StatusCode,
+}
+
+impl Call {
+    fn get(path: &'static str) -> Self {
+        Self { method: Method::GET, path, secret: SECRET, etag: None, body: None, status: StatusCode::OK }
+    }
+
+    fn post(body: &'static str, status: StatusCode) -> Self {
+        Self { method: Method::POST, body: Some(body), status, ..Self::get(ALL) }
+    }
+}
+
+fn token(secret: &str) -> String {
+    SigningKey::secret(secret).token(&json!({ "sub": "alice", "exp": now() + 3600 }))
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// How many calls count: enough to lose in them what varies from run to run, and what the end of the process costs.
+fn calls() -> usize {
+    env::var("CALLS").map_or(1, |calls| calls.parse().unwrap())
+}
+
+struct Server {
+    runtime: Runtime,
+    app: BoxEndpoint<'static, Response>,
+    call: Call,
+    path: String,
+    authorization: String,
+}
+
+impl Server {
+    /// A server that has some tasks, and has answered this call already.
+    fn warm(call: Call) -> Self {
+        let (runtime, options) = (runtime(), Options::with("--better-auth-secret", SECRET));
+        let (database, serve) = (options.database.check().unwrap(), options.serve.check().unwrap());
+        telemetry::start(serve.log_format, serve.log_filter);
+        let db = Db::open(&database.url, database.lanes).unwrap();
+        runtime.block_on(db.migrate_up()).unwrap();
+        db.connect();
+        let verifier = options.verifier();
+        let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
+        let app = app::build(state).unwrap().boxed();
+
+        let create = Call::post(NEW, StatusCode::CREATED);
+        let authorization = format!("Bearer {}", token(SECRET));
+        let mut server = Self { runtime, app, call: create, path: ALL.to_owned(), authorization };
+        let ids: Vec<String> = (0..TASKS).map(|_| server.create()).collect();
+        server.path = call.path.replace("{}", &ids[TASKS / 2]);
+        server.authorization = format!("Bearer {}", token(call.secret));
+        server.call = call;
+        server.answer(WARM_UP);
+        server
+    }
+
+    fn create(&self) -> String {
+        let created = async { self.answer_one().await.into_body().into_json::<Value>().await.unwrap() };
+        self.runtime.block_on(created)["id"].as_str().unwrap().to_owned()
+    }
+
+    fn answer(&self, times: usize) {
+        self.runtime.block_on(async {
+            for _ in 0..times {
+                self.answer_one().await;
+            }
+        });
+    }
+
+    async fn answer_one(&self) -> Response {
+        let request = Request::builder()
+            .method(self.call.method.clone())
+            .uri_str(&self.path)
+            .header(header::AUTHORIZATION, &self.authorization);
+        let request = match self.call.etag {
+            Some(etag) => request.header(header::IF_NONE_MATCH, etag),
+            None => request,
+        };
+        let request = match self.call.body {
+            Some(body) => request.content_type("application/json").body(Body::from(body)),
+            None => request.finish(),
+        };
+        let response = self.app.call(request).await.unwrap();
+        assert_eq!(response.status(), self.call.status);
+        response
+    }
+}
+
+#[library_benchmark(setup = Server::warm)]
+#[bench::get(Call::get(ONE))]
+#[bench::get_known(Call { etag: Some("\"1\""), status: StatusCode::NOT_MODIFIED, ..Call::get(ONE) })]
+#[bench::list(Call::get("/api/tasks?limit=20"))]
+#[bench::post(Call::post(NEW, StatusCode::CREATED))]
+#[bench::patch(Call {
+    method: Method::PATCH,
+    body: Some(r#"{"completed": true}"#),
+    ..Call::get("/api/tasks/{}/complete")
+})]
+#[bench::bad_token(Call {
+    secret: "another than the one of the server",
+    status: StatusCode::UNAUTHORIZED,
+    ..Call::get(ONE)
+})]
+#[bench::bad_body(Call::post(r#"{"title": ""}"#, StatusCode::UNPROCESSABLE_ENTITY))]
+fn request(server: Server) {
+    server.answer(calls());
+    // To take it down would count.
+    mem::forget(server);
+}
+
+struct Token {
+    runtime: Runtime,
+    verifier: Verifier,
+    text: String,
+}
+
+impl Token {
+    fn by_secret() -> Self {
+        Self::known(Options::with("--better-auth-secret", SECRET), token(SECRET))
+    }
+
+    fn by_published_key() -> Self {
+        let key = SigningKey::generate("EdDSA", "1");
+        let issuer = Issuer::start(Reply::keys([&key]));
+        Self::known(Options::with("--better-auth-url", issuer.url()), key.token(&issuer.claims("alice")))
+    }
+
+    fn known(options: Options, text: String) -> Self {
+        let token = Self { runtime: runtime(), verifier: options.verifier(), text };
+        token.verify(WARM_UP);
+        token
+    }
+
+    fn verify(&self, times: usize) {
+        self.runtime.block_on(async {
+            for _ in 0..times {
+                black_box(self.verifier.verify(&self.text).await).unwrap();
+            }
+        });
+    }
+}
+
+#[library_benchmark]
+#[bench::hs256(Token::by_secret())]
+#[bench::eddsa_again(Token::by_published_key())]
+fn verify(token: Token) {
+    token.verify(calls());
+    mem::forget(token);
+}
+
+library_benchmark_group!(name = cost, benchmarks = [request, verify]);
+
+main!(
+    // SQLite's writer has a thread of its own. All threads count, from the start of the function that is measured.
+    config = LibraryBenchmarkConfig::default().sandbox(Sandbox::new(true)).tool(
+        Callgrind::with_args(["--cache-sim=no", "--separate-threads=no", "--zero-before=*::__gungraun_wrapper_mod::*"])
+            .entry_point(EntryPoint::None)
+    ),
+    library_benchmark_groups = cost
+);
