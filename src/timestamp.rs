@@ -85,7 +85,8 @@ impl Text {
             }
         }
         let mut bytes = *b"0000-00-00T00:00:00.000000Z";
-        let (date, micros) = (time.date_naive(), time.nanosecond() / 1000);
+        let time = time.naive_utc();
+        let (date, micros) = (time.date(), time.nanosecond() / 1000);
         put(&mut bytes[..4], date.year().unsigned_abs());
         put(&mut bytes[5..7], date.month());
         put(&mut bytes[8..10], date.day());
