@@ -1,16 +1,20 @@
 //! Schemathesis derives requests from the document, good ones and bad ones, alone and in sequences along its links, and holds the
 //! answers against it. `CONFORMANCE_EXAMPLES` says how many for each operation.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use api_tests::{Database, Server, token};
 
 fn conforms(database: Database) {
-    let schemathesis = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/schemathesis")).output().unwrap();
-    assert!(schemathesis.status.success(), "{}", String::from_utf8_lossy(&schemathesis.stderr));
+    let venv = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/venv"))
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/requirements.txt"))
+        .output()
+        .unwrap();
+    assert!(venv.status.success(), "{}", String::from_utf8_lossy(&venv.stderr));
+    let venv = String::from_utf8(venv.stdout).unwrap();
     let server = Server::start(database);
     let examples = std::env::var("CONFORMANCE_EXAMPLES").unwrap_or_else(|_| "50".to_owned());
-    let output = Command::new(String::from_utf8(schemathesis.stdout).unwrap().trim())
+    let output = Command::new(Path::new(venv.trim()).join("bin/schemathesis"))
         .args(["--config-file", concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/schemathesis.toml")])
         .args(["run", &format!("http://{}/openapi.json", server.address())])
         .args(["--header", &format!("Authorization: Bearer {}", token("alice"))])

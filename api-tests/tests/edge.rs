@@ -9,6 +9,7 @@ mod edge {
     mod documents;
     mod errors;
     mod jwks;
+    mod jwks_fetches;
     mod lifecycle;
     mod log;
     mod tokens;

@@ -104,9 +104,9 @@ impl Jwks {
             );
         }
         // A request may have been faster.
-        let mut fetched = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
+        let mut told = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
         loop {
-            let fetched = match fetched.take() {
+            let fetched = match told.take() {
                 Some(fetched) => fetched,
                 None => self.fetch(&mut *self.turn.lock().await).await,
             };

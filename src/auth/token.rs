@@ -9,10 +9,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use super::{
-    Jwks, Key, Secret, User,
-    jwks::{KeySet, Verified},
-};
+use super::{Jwks, Key, Secret, User, jwks::Verified};
 
 /// Seconds by which the clocks of the auth server and of this server may differ.
 const LEEWAY: f64 = 30.0;
@@ -144,7 +141,7 @@ impl Verifier {
             (Algorithm::HS256, Some(secret), _) => Ok(verify(secret)?.user),
             (Algorithm::EdDSA | Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256, _, Some(published)) => {
                 let id = header.kid.as_deref();
-                let keys: Arc<KeySet> = published.keys_with(id).await?;
+                let keys = published.keys_with(id).await?;
                 // A signature by a public key costs twenty times what this look does.
                 if let Some(verified) = keys.verified(token) {
                     return in_time(verified.expires).map(|()| verified.user);

@@ -1,4 +1,7 @@
-use api_tests::{Database, Method, Server, token};
+use api_tests::{
+    Database::{self, Postgres, Sqlite},
+    Method, Server, token,
+};
 use serde_json::{Value, json};
 
 #[test]
@@ -40,8 +43,8 @@ fn a_line_is_json_whatever_the_user_is_called() {
 
 #[test]
 fn no_log_line_tells_a_token_a_secret_or_the_text_of_a_task() {
-    for filter in ["info", "trace"] {
-        let server = Server::with(Database::Sqlite, &[("RUST_LOG", filter)]);
+    for (database, filter) in [(Sqlite, "info"), (Sqlite, "trace"), (Postgres, "info"), (Postgres, "trace")] {
+        let server = Server::with(database, &[("RUST_LOG", filter)]);
         let alice = server.user("alice");
         let body = json!({ "title": "TITLE-TEXT", "description": "DESCRIPTION-TEXT" });
         let path = alice.post("/api/tasks", &body).header("location").to_owned();
