@@ -6,19 +6,17 @@ mod migrate;
 mod postgres;
 mod row;
 mod sqlite;
+mod statement;
 mod url;
 
 use std::sync::Arc;
 
-use sea_orm::{
-    ColumnTrait, DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Iterable, Order, QueryTrait, Select, Statement,
-    StatementBuilder, TryIntoModel, UpdateMany,
-    sea_query::{InsertStatement, Query, SelectStatement, UnionType},
-};
+use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIntoModel, UpdateMany, Value};
 
 use self::migrate::Step;
 pub use self::{
     migrate::Migrations,
+    statement::{Build, Inserts, Sql, Statements, argument},
     url::{DatabaseUrl, InvalidUrl},
 };
 
@@ -111,46 +109,37 @@ impl Db {
         }
     }
 
+    /// The rows of a query.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`] and [`DbError::Internal`].
+    pub async fn all<K: Ord + Copy, E: Rows>(
+        &self,
+        query: &Statements<K, Select<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<E::Model>, DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.bind(DbBackend::Sqlite, key, arguments).statement()),
+            Backend::Postgres(postgres) => {
+                postgres.read::<E>(query.bind(DbBackend::Postgres, key, arguments).statement()).await
+            }
+        }
+    }
+
     /// The first row of a query, if there is one.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn one<E: Rows>(&self, select: Select<E>) -> Result<Option<E::Model>, DbError> {
-        let rows = match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.read::<E>(&select.build(DbBackend::Sqlite)),
-            Backend::Postgres(postgres) => postgres.read::<E>(&select.build(DbBackend::Postgres)).await,
-        };
-        Ok(rows?.into_iter().next())
-    }
-
-    /// The first rows of several queries taken together, in this order: one statement, and so one state of the database,
-    /// that reads a stretch of an index for each query.
-    ///
-    /// # Errors
-    ///
-    /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn merge<E: Rows>(
+    /// As [`Db::all`].
+    pub async fn one<K: Ord + Copy, E: Rows>(
         &self,
-        selects: Vec<Select<E>>,
-        order: &[(E::Column, Order)],
-        limit: u64,
-    ) -> Result<Vec<E::Model>, DbError> {
-        let selects = selects.into_iter().map(QueryTrait::into_query);
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => {
-                let Some(merged) = union(selects) else { return Ok(Vec::new()) };
-                sqlite.read::<E>(&build(&first(merged, order, limit), DbBackend::Sqlite))
-            }
-            Backend::Postgres(postgres) => {
-                // Its planner merges stretches only where each is ordered by itself.
-                let alone = selects.len() == 1;
-                let stretches = selects
-                    .map(|select| if alone { select } else { postgres::stretch::<E>(first(select, order, limit)) });
-                let Some(merged) = union(stretches) else { return Ok(Vec::new()) };
-                postgres.read::<E>(&build(&first(merged, order, limit), DbBackend::Postgres)).await
-            }
-        }
+        query: &Statements<K, Select<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Option<E::Model>, DbError> {
+        Ok(self.all(query, key, arguments).await?.into_iter().next())
     }
 
     /// Runs several inserts that stand or fall together.
@@ -158,13 +147,17 @@ impl Db {
     /// # Errors
     ///
     /// Any [`DbError`]; then none of them has happened, but for [`DbError::Lost`].
-    pub async fn insert_together(&self, inserts: Vec<InsertStatement>) -> Result<(), DbError> {
+    pub async fn insert<K: Ord + Copy>(
+        &self,
+        inserts: &Statements<K, Inserts>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<(), DbError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => {
-                let statements = inserts.iter().map(|insert| build(insert, DbBackend::Sqlite)).collect();
-                sqlite.execute_together(statements).await
+            Backend::Sqlite(sqlite) => sqlite.execute_together(inserts.bind(DbBackend::Sqlite, key, arguments)).await,
+            Backend::Postgres(postgres) => {
+                postgres.execute_together(inserts.bind(DbBackend::Postgres, key, arguments)).await
             }
-            Backend::Postgres(postgres) => postgres.execute(&postgres::together(inserts)).await.map(drop),
         }
     }
 
@@ -173,12 +166,17 @@ impl Db {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn update<E: Rows>(&self, update: UpdateMany<E>) -> Result<Vec<E::Model>, DbError> {
-        let mut update = update.into_query();
-        update.returning(Query::returning().columns(E::Column::iter()));
+    pub async fn update<K: Ord + Copy, E: Rows>(
+        &self,
+        update: &Statements<K, UpdateMany<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<E::Model>, DbError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.write::<E>(build(&update, DbBackend::Sqlite)).await,
-            Backend::Postgres(postgres) => postgres.write::<E>(&build(&update, DbBackend::Postgres)).await,
+            Backend::Sqlite(sqlite) => sqlite.write::<E>(update.bind(DbBackend::Sqlite, key, arguments)).await,
+            Backend::Postgres(postgres) => {
+                postgres.write::<E>(update.bind(DbBackend::Postgres, key, arguments).statement()).await
+            }
         }
     }
 
@@ -187,10 +185,17 @@ impl Db {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn delete<E: EntityTrait>(&self, delete: DeleteMany<E>) -> Result<u64, DbError> {
+    pub async fn delete<K: Ord + Copy, E: EntityTrait>(
+        &self,
+        delete: &Statements<K, DeleteMany<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<u64, DbError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute(delete.build(DbBackend::Sqlite)).await,
-            Backend::Postgres(postgres) => postgres.execute(&delete.build(DbBackend::Postgres)).await,
+            Backend::Sqlite(sqlite) => sqlite.execute(delete.bind(DbBackend::Sqlite, key, arguments)).await,
+            Backend::Postgres(postgres) => {
+                postgres.execute(delete.bind(DbBackend::Postgres, key, arguments).statement()).await
+            }
         }
     }
 
@@ -252,21 +257,4 @@ impl Db {
             Backend::Postgres(_) => Ok(()),
         }
     }
-}
-
-fn union(mut selects: impl Iterator<Item = SelectStatement>) -> Option<SelectStatement> {
-    let mut merged = selects.next()?;
-    merged.unions(selects.map(|select| (UnionType::All, select)));
-    Some(merged)
-}
-
-fn first<C: ColumnTrait>(mut select: SelectStatement, order: &[(C, Order)], limit: u64) -> SelectStatement {
-    for (column, direction) in order {
-        select.order_by(*column, direction.clone());
-    }
-    select.limit(limit).to_owned()
-}
-
-fn build(statement: &impl StatementBuilder, backend: DbBackend) -> Statement {
-    StatementBuilder::build(statement, &backend)
 }

@@ -4,19 +4,19 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, ColumnType, DbErr, EntityTrait, Ite
 
 use super::{DbError, Rows};
 
-/// The columns of an entity in the order in which SeaORM selects and returns them.
-pub(super) fn columns<E: EntityTrait>() -> Vec<(E::Column, ColumnType)> {
-    E::Column::iter().map(|column| (column, column.def().get_column_type().clone())).collect()
+/// The types of an entity's columns, in the order in which SeaORM selects and returns them.
+pub(super) fn types<E: EntityTrait>() -> Vec<ColumnType> {
+    E::Column::iter().map(|column| column.def().get_column_type().clone()).collect()
 }
 
 /// One row from `value(index, type)` of each column; a value of the wrong type is an error, never a `None`.
 pub(super) fn decode<E: Rows>(
-    columns: &[(E::Column, ColumnType)],
+    types: &[ColumnType],
     value: impl Fn(usize, &ColumnType) -> Result<Value, DbError>,
 ) -> Result<E::Model, DbError> {
     let mut row = <E::ActiveModel as ActiveModelTrait>::default();
-    for (index, (column, kind)) in columns.iter().enumerate() {
-        row.try_set(*column, value(index, kind)?).map_err(mismatch)?;
+    for (index, (column, kind)) in E::Column::iter().zip(types).enumerate() {
+        row.try_set(column, value(index, kind)?).map_err(mismatch)?;
     }
     row.try_into_model().map_err(mismatch)
 }

@@ -28,6 +28,7 @@ use super::{
     DbError, Rows,
     migrate::{self, Migrations, Step},
     row,
+    statement::{Bound, Run, Sql},
     url::SqliteFile,
 };
 
@@ -74,7 +75,7 @@ impl Sqlite {
     }
 
     /// Runs a query here and now: a point query takes microseconds, less than handing it to another thread.
-    pub(super) fn read<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
+    pub(super) fn read<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
         query::<E>(self.reader()?, statement)
     }
 
@@ -87,25 +88,26 @@ impl Sqlite {
     }
 
     /// Runs a statement that changes rows and returns them.
-    pub(super) async fn write<E: Rows>(&self, statement: Statement) -> Result<Vec<E::Model>, DbError> {
-        self.transact(move |connection| query::<E>(connection, &statement)).await
+    pub(super) async fn write<E: Rows>(&self, run: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
+        self.transact(move |connection| query::<E>(connection, run.statement())).await
     }
 
     /// Runs a statement that changes rows; answers how many.
-    pub(super) async fn execute(&self, statement: Statement) -> Result<u64, DbError> {
-        self.transact(move |connection| execute(connection, &statement)).await
+    pub(super) async fn execute(&self, run: Run<Sql>) -> Result<u64, DbError> {
+        self.transact(move |connection| execute(connection, run.statement())).await
     }
 
     /// Runs statements of which either all happen or none.
-    pub(super) async fn execute_together(&self, statements: Vec<Statement>) -> Result<(), DbError> {
-        let statements = match <[_; 1]>::try_from(statements) {
-            Ok([statement]) => return self.execute(statement).await.map(drop),
-            Err(statements) => statements,
-        };
+    pub(super) async fn execute_together(&self, run: Run<Vec<Sql>>) -> Result<(), DbError> {
         self.transact(move |connection| {
+            let mut statements = run.statements();
+            let execute = |statement| execute(connection, statement).map(drop);
+            if statements.len() == 1 {
+                return statements.try_for_each(execute);
+            }
             // The group's transaction goes on if this fails, so this needs a bracket of its own.
             connection.execute_batch("SAVEPOINT together").map_err(failed)?;
-            match statements.iter().try_for_each(|statement| execute(connection, statement).map(drop)) {
+            match statements.try_for_each(execute) {
                 Ok(()) => connection.execute_batch("RELEASE together").map_err(failed),
                 Err(error) => {
                     if !connection.is_autocommit() {
@@ -212,28 +214,25 @@ fn run(connection: &Connection, sql: &str) -> Result<(), DbError> {
     connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).map(drop).map_err(failed)
 }
 
-fn execute(connection: &Connection, statement: &Statement) -> Result<u64, DbError> {
-    tracing::debug!(sql = statement.sql, "execute");
-    let mut prepared = connection.prepare_cached(&statement.sql).map_err(failed)?;
-    let changed = prepared.execute(params_from_iter(parameters(statement))).map_err(failed)?;
+fn execute(connection: &Connection, statement: Bound<'_>) -> Result<u64, DbError> {
+    tracing::debug!(sql = statement.text(), "execute");
+    let mut prepared = connection.prepare_cached(statement.text()).map_err(failed)?;
+    let parameters = statement.values().map(Parameter);
+    let changed = prepared.execute(params_from_iter(parameters)).map_err(failed)?;
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-fn query<E: Rows>(connection: &Connection, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
-    tracing::debug!(sql = statement.sql, "query");
-    let columns = row::columns::<E>();
-    let mut prepared = connection.prepare_cached(&statement.sql).map_err(failed)?;
-    let mut rows = prepared.query(params_from_iter(parameters(statement))).map_err(failed)?;
+fn query<E: Rows>(connection: &Connection, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
+    tracing::debug!(sql = statement.text(), "query");
+    let mut prepared = connection.prepare_cached(statement.text()).map_err(failed)?;
+    let parameters = statement.values().map(Parameter);
+    let mut rows = prepared.query(params_from_iter(parameters)).map_err(failed)?;
     let mut models = Vec::new();
     while let Some(row) = rows.next().map_err(failed)? {
         let value = |index, kind: &ColumnType| value(row.get_ref(index).map_err(failed)?, kind);
-        models.push(row::decode::<E>(&columns, value)?);
+        models.push(row::decode::<E>(statement.types(), value)?);
     }
     Ok(models)
-}
-
-fn parameters(statement: &Statement) -> impl Iterator<Item = Parameter<'_>> {
-    statement.values.iter().flat_map(|values| &values.0).map(Parameter)
 }
 
 /// A value of SeaORM as SQLite stores it: a UUID as its 16 bytes, a time as microseconds since 1970.
@@ -326,7 +325,7 @@ impl ProxyDatabaseTrait for Session {
             };
             names.iter().enumerate().map(value).collect::<rusqlite::Result<_>>().map(ProxyRow::new)
         };
-        let rows = prepared.query_map(params_from_iter(parameters(&statement)), row).map_err(session_failed)?;
+        let rows = prepared.query_map(params_from_iter(values(&statement)), row).map_err(session_failed)?;
         rows.collect::<rusqlite::Result<_>>().map_err(session_failed)
     }
 
@@ -335,10 +334,14 @@ impl ProxyDatabaseTrait for Session {
         let changed = match statement.values {
             // A migration's script: several statements at once.
             None => connection.execute_batch(&statement.sql).map(|()| 0),
-            Some(_) => connection.execute(&statement.sql, params_from_iter(parameters(&statement))),
+            Some(_) => connection.execute(&statement.sql, params_from_iter(values(&statement))),
         };
         Ok(ProxyExecResult::new(0, changed.map_err(session_failed)? as u64))
     }
+}
+
+fn values(statement: &Statement) -> impl Iterator<Item = Parameter<'_>> {
+    statement.values.iter().flat_map(|values| &values.0).map(Parameter)
 }
 
 fn session_failed(error: rusqlite::Error) -> DbErr {

@@ -91,7 +91,7 @@ pub(super) struct TaskResponse {
 }
 
 /// Which tasks to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
 #[oai(rename = "TaskStatus", rename_all = "snake_case")]
 pub(super) enum Status {
     /// All of them.
@@ -104,7 +104,7 @@ pub(super) enum Status {
 }
 
 /// What to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
 #[oai(rename = "TaskSort", rename_all = "snake_case")]
 pub(super) enum Sort {
     /// When the task was created.
@@ -117,7 +117,7 @@ pub(super) enum Sort {
 }
 
 /// The direction of the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
 #[oai(rename = "SortOrder", rename_all = "snake_case")]
 pub(super) enum Order {
     /// Ascending.

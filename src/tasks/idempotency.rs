@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 use chrono::{DateTime, Utc};
 use poem_openapi::registry::MetaSchema;
 use sea_orm::{
-    QuerySelect, QueryTrait,
+    DeleteMany, QuerySelect, QueryTrait,
     entity::prelude::*,
     sea_query::{Expr, ExprTrait},
 };
@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use super::dto::TaskResponse;
 use crate::{
-    db::{Db, DbError},
+    db::{Db, DbError, Statements, argument},
     header::HeaderField,
     timestamp::Timestamp,
 };
@@ -94,15 +94,36 @@ pub async fn remove_expired(db: Db) {
 }
 
 async fn remove_batch(db: &Db) -> Result<u64, DbError> {
+    db.delete(&EXPIRED, (), vec![expiry().into()]).await
+}
+
+const OWNER: u64 = argument(0);
+const KEY: u64 = argument(1);
+const CREATED_AT: u64 = argument(2);
+
+/// What a key of an owner stands for.
+pub(super) static FIRST: Statements<(), Select<Entity>> =
+    Statements::new(|()| Entity::find().filter(Column::UserId.eq(OWNER)).filter(Column::Key.eq(KEY)));
+
+/// The same, as long as it is the one of that time.
+pub(super) static OUTDATED: Statements<(), DeleteMany<Entity>> = Statements::new(|()| {
+    Entity::delete_many()
+        .filter(Column::UserId.eq(OWNER))
+        .filter(Column::Key.eq(KEY))
+        .filter(Column::CreatedAt.eq(CREATED_AT))
+});
+
+/// As many as a batch holds of the keys that were created by then.
+static EXPIRED: Statements<(), DeleteMany<Entity>> = Statements::new(|()| {
     let key = Expr::tuple([Column::UserId, Column::Key].map(Expr::col));
     let expired = Entity::find()
         .select_only()
         .columns([Column::UserId, Column::Key])
-        .filter(Column::CreatedAt.lte(expiry()))
+        .filter(Column::CreatedAt.lte(argument(0)))
         .limit(BATCH)
         .into_query();
-    db.delete(Entity::delete_many().filter(key.in_subquery(expired))).await
-}
+    Entity::delete_many().filter(key.in_subquery(expired))
+});
 
 /// The value of `Idempotency-Key`.
 #[derive(Debug, Clone, PartialEq, Eq)]

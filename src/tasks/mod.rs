@@ -7,6 +7,7 @@ mod entity;
 mod id;
 mod idempotency;
 mod owner;
+mod statements;
 mod store;
 
 pub use self::{api::TasksApi, idempotency::remove_expired};

@@ -1,23 +1,22 @@
 //! The queries, each of one owner. Knows no HTTP.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, ExprTrait, Insert, IntoActiveModel, QueryFilter, QueryTrait,
-    UpdateMany,
-    sea_query::{Condition, Expr, OnConflict, Order as Direction},
-};
+use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
 use uuid::Uuid;
 
 use super::{
     cursor::Position,
     dto::{Order, Sort, Status, TaskCreate, TaskResponse},
-    entity::{ActiveModel, Column, Entity, Model},
+    entity::{ActiveModel, Entity, Model},
     idempotency::{self, IdempotencyKey},
     owner,
+    statements::{
+        ANYONES, Behind, CHANGEABLE, COMPLETIONS, DELETIONS, INSERTS, New, STRETCHES, Stretch, TASK, UPDATES, Versioned,
+    },
 };
 use crate::{
     auth::User,
-    db::{Db, DbError},
+    db::{Db, DbError, Statements},
     timestamp::Timestamp,
 };
 
@@ -83,7 +82,7 @@ impl<'a> Tasks<'a> {
         Self { db, owner }
     }
 
-    /// A page of the user's tasks; ties break by id. Each statement reads one stretch of an index, or merges two.
+    /// A page of the user's tasks; ties break by id.
     pub(super) async fn list(&self, list: &List) -> Result<Page, DbError> {
         let first = match list.order {
             Order::Asc => Uuid::nil(),
@@ -115,52 +114,22 @@ impl<'a> Tasks<'a> {
         Ok(Page { tasks, next })
     }
 
-    /// The first tasks of the list behind a position. No comparison with NULL is true, so behind a due date there are
-    /// only tasks that have one.
+    /// The first tasks of the list behind a position.
     async fn stretch(&self, list: &List, after: Option<&Position>, limit: usize) -> Result<Vec<Model>, DbError> {
-        let pair = |column| Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
-        let behind = |left: Expr, right: Expr| match list.order {
-            Order::Asc => left.gt(right),
-            Order::Desc => left.lt(right),
-        };
-        let condition = after.map(|after| match after {
-            Position::Created(id) => behind(Expr::col(Column::Id), Expr::val(*id)),
-            Position::Title(key, id) => {
-                behind(pair(Column::TitleKey), Expr::tuple([Expr::val(key.as_str()), Expr::val(*id)]))
-            }
-            Position::Dated(due_date, id) => {
-                let due_date = Expr::val(DateTime::<Utc>::from(*due_date));
-                behind(pair(Column::DueDate), Expr::tuple([due_date, Expr::val(*id)]))
-            }
-            Position::Undated(id) => {
-                Expr::col(Column::DueDate).is_null().and(behind(Expr::col(Column::Id), Expr::val(*id)))
-            }
+        let mut arguments = vec![self.owner.id().into(), (limit as u64).into()];
+        let behind = after.map(|position| match position {
+            Position::Created(id) => (Behind::Created, *id, None),
+            Position::Title(key, id) => (Behind::Title, *id, Some(key.as_str().into())),
+            Position::Dated(due_date, id) => (Behind::Dated, *id, Some(DateTime::<Utc>::from(*due_date).into())),
+            Position::Undated(id) => (Behind::Undated, *id, None),
         });
-        let columns: &[Column] = match list.sort {
-            // The order of ids is the order of creation.
-            Sort::Created => &[Column::Id],
-            Sort::Title => &[Column::TitleKey, Column::Id],
-            Sort::DueDate => &[Column::DueDate, Column::Id],
-        };
-        // The indexes have the status before what they sort by, but for the primary key.
-        let statuses: &[Option<bool>] = match (list.status, list.sort) {
-            (Status::All, Sort::Created) => &[None],
-            (Status::All, Sort::Title | Sort::DueDate) => &[Some(false), Some(true)],
-            (Status::Pending, _) => &[Some(false)],
-            (Status::Completed, _) => &[Some(true)],
-        };
-        let selects = statuses.iter().map(|completed| {
-            Entity::find()
-                .filter(Column::UserId.eq(self.owner.id()))
-                .apply_if(*completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
-                .apply_if(condition.clone(), QueryFilter::filter)
+        let behind = behind.map(|(behind, id, sorted)| {
+            arguments.push(id.into());
+            arguments.extend(sorted);
+            behind
         });
-        let direction = match list.order {
-            Order::Asc => Direction::Asc,
-            Order::Desc => Direction::Desc,
-        };
-        let order: Vec<_> = columns.iter().map(|column| (*column, direction.clone())).collect();
-        self.db.merge(selects.collect(), &order, limit as u64).await
+        let stretch = Stretch { status: list.status, sort: list.sort, order: list.order, behind };
+        self.db.all(&STRETCHES, stretch, arguments).await
     }
 
     /// Creates a task; the first one of a user brings the user's own row with it. With a key, the first request creates
@@ -184,16 +153,11 @@ impl<'a> Tasks<'a> {
                 Err(DbError::Unique(_)) => {}
                 inserted => return Ok(inserted.map(|()| Creation::New(task))?),
             }
-            let first = idempotency::Entity::find()
-                .filter(idempotency::Column::UserId.eq(self.owner.id()))
-                .filter(idempotency::Column::Key.eq(key.0.as_str()));
-            match self.db.one(first).await? {
+            let owned = vec![self.owner.id().into(), key.0.as_str().into()];
+            match self.db.one(&idempotency::FIRST, (), owned.clone()).await? {
                 Some(first) if first.expired() => {
-                    let expired = idempotency::Entity::delete_many()
-                        .filter(idempotency::Column::UserId.eq(self.owner.id()))
-                        .filter(idempotency::Column::Key.eq(key.0.as_str()))
-                        .filter(idempotency::Column::CreatedAt.eq(first.created_at));
-                    self.db.delete(expired).await?;
+                    let expired = owned.into_iter().chain([first.created_at.into()]).collect();
+                    self.db.delete(&idempotency::OUTDATED, (), expired).await?;
                 }
                 Some(first) if first.fingerprint != reservation.fingerprint => return Err(StoreError::KeyReused),
                 Some(first) => return Ok(Creation::Replayed(idempotency::replay(&first)?)),
@@ -206,21 +170,16 @@ impl<'a> Tasks<'a> {
 
     /// Inserts what belongs together: the task, the key that it was created under, and its owner if there is none yet.
     async fn insert(&self, task: &Model, key: Option<&idempotency::Model>) -> Result<(), DbError> {
-        let inserts = || {
-            let key = key.map(|key| Insert::one(key.clone().into_active_model()).into_query());
-            key.into_iter().chain([Insert::one(task.clone().into_active_model()).into_query()])
-        };
-        let inserted = self.db.insert_together(inserts().collect()).await;
+        let rows = || key.into_iter().flat_map(values).chain(values(task));
+        let new = New { owner: false, key: key.is_some() };
+        let inserted = self.db.insert(&INSERTS, new, rows().collect()).await;
         let Err(DbError::ForeignKey(_)) = inserted else { return inserted };
         let owner = owner::Model { id: self.owner.id().to_owned(), created_at: task.created_at };
-        let owner = Insert::one(owner.into_active_model())
-            .on_conflict(OnConflict::column(owner::Column::Id).do_nothing().to_owned());
-        self.db.insert_together([owner.into_query()].into_iter().chain(inserts()).collect()).await
+        self.db.insert(&INSERTS, New { owner: true, ..new }, values(&owner).chain(rows()).collect()).await
     }
 
     pub(super) async fn get(&self, id: Uuid) -> Result<Model, StoreError> {
-        let task = Entity::find().filter(Column::UserId.eq(self.owner.id())).filter(Column::Id.eq(id));
-        match self.db.one(task).await? {
+        match self.db.one(&TASK, (), self.task(id, None)).await? {
             Some(task) => Ok(task),
             None => Err(self.missing(id, None).await),
         }
@@ -230,7 +189,7 @@ impl<'a> Tasks<'a> {
     pub(super) async fn update(
         &self,
         id: Uuid,
-        change: ActiveModel,
+        mut change: ActiveModel,
         expected: Option<&[i64]>,
     ) -> Result<Model, StoreError> {
         if !change.is_changed() {
@@ -238,11 +197,15 @@ impl<'a> Tasks<'a> {
             let stale = expected.is_some_and(|versions| !versions.contains(&task.version));
             return if stale { Err(StoreError::Stale) } else { Ok(task) };
         }
-        let update = Entity::update_many()
-            .set(change)
-            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, Expr::val(now()));
-        self.change(id, update, expected).await
+        let mut changed = [false; CHANGEABLE.len()];
+        let mut values = Vec::new();
+        for (column, changed) in CHANGEABLE.into_iter().zip(&mut changed) {
+            if let ActiveValue::Set(value) = change.take(column) {
+                *changed = true;
+                values.push(value);
+            }
+        }
+        self.change(&UPDATES, changed, id, values, expected).await
     }
 
     /// Toggles whether the task is done, or sets it: then a task that is in that state already does not change.
@@ -252,54 +215,59 @@ impl<'a> Tasks<'a> {
         completed: Option<bool>,
         expected: Option<&[i64]>,
     ) -> Result<Model, StoreError> {
-        let (completed, changes) = match completed {
-            None => (Expr::col(Column::Completed).not(), Expr::val(true)),
-            Some(completed) => (Expr::val(completed), Column::Completed.ne(completed)),
-        };
-        let version =
-            Expr::case(changes.clone(), Expr::col(Column::Version).add(1)).finally(Expr::col(Column::Version));
-        let updated_at = Expr::case(changes, Expr::val(now())).finally(Expr::col(Column::UpdatedAt));
-        let update = Entity::update_many()
-            .col_expr(Column::Completed, completed)
-            .col_expr(Column::Version, version.into())
-            .col_expr(Column::UpdatedAt, updated_at.into());
-        self.change(id, update, expected).await
+        let values = completed.map(Value::from).into_iter().collect();
+        self.change(&COMPLETIONS, completed.is_some(), id, values, expected).await
+    }
+
+    async fn change<K: Ord + Copy>(
+        &self,
+        updates: &Statements<(K, Versioned), UpdateMany<Entity>>,
+        key: K,
+        id: Uuid,
+        values: Vec<Value>,
+        expected: Option<&[i64]>,
+    ) -> Result<Model, StoreError> {
+        let version = self.version(id, expected).await?;
+        let now = DateTime::<Utc>::from(Timestamp::now());
+        let mut arguments = self.task(id, version);
+        arguments.push(now.into());
+        arguments.extend(values);
+        match self.db.update(updates, (key, version.is_some()), arguments).await?.pop() {
+            Some(task) => Ok(task),
+            None => Err(self.missing(id, version).await),
+        }
     }
 
     pub(super) async fn delete(&self, id: Uuid, expected: Option<&[i64]>) -> Result<(), StoreError> {
-        match self.db.delete(Entity::delete_many().filter(self.is(id, expected))).await? {
-            0 => Err(self.missing(id, expected).await),
+        let version = self.version(id, expected).await?;
+        match self.db.delete(&DELETIONS, version.is_some(), self.task(id, version)).await? {
+            0 => Err(self.missing(id, version).await),
             _ => Ok(()),
         }
     }
 
-    async fn change(
-        &self,
-        id: Uuid,
-        update: UpdateMany<Entity>,
-        expected: Option<&[i64]>,
-    ) -> Result<Model, StoreError> {
-        match self.db.update(update.filter(self.is(id, expected))).await?.pop() {
-            Some(task) => Ok(task),
-            None => Err(self.missing(id, expected).await),
+    /// Whose and which task a statement is about, and in which version.
+    fn task(&self, id: Uuid, version: Option<i64>) -> Vec<Value> {
+        vec![self.owner.id().into(), id.into(), version.into()]
+    }
+
+    /// The version that a change asks for, if it does. Among several there is but one that the task can have.
+    async fn version(&self, id: Uuid, expected: Option<&[i64]>) -> Result<Option<i64>, StoreError> {
+        match expected {
+            None => Ok(None),
+            Some([version]) => Ok(Some(*version)),
+            Some(versions) => {
+                let Model { version, .. } = self.get(id).await?;
+                if versions.contains(&version) { Ok(Some(version)) } else { Err(StoreError::Stale) }
+            }
         }
     }
 
-    /// Whose and which task, and in which version: what every change names in its own WHERE.
-    fn is(&self, id: Uuid, expected: Option<&[i64]>) -> Condition {
-        let versions = expected.map(|versions| match versions {
-            // Tags that no task can have: never true, since every task has a version.
-            [] => Column::Version.is_null(),
-            versions => Column::Version.is_in(versions.iter().copied()),
-        });
-        Condition::all().add(Column::UserId.eq(self.owner.id())).add(Column::Id.eq(id)).add_option(versions)
-    }
-
     /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.
-    async fn missing(&self, id: Uuid, expected: Option<&[i64]>) -> StoreError {
-        match self.db.one(Entity::find().filter(Column::Id.eq(id))).await {
+    async fn missing(&self, id: Uuid, version: Option<i64>) -> StoreError {
+        match self.db.one(&ANYONES, (), vec![id.into()]).await {
             Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
-            Ok(Some(_)) if expected.is_some() => StoreError::Stale,
+            Ok(Some(_)) if version.is_some() => StoreError::Stale,
             // Either there is none, or it came into being in between.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),
@@ -307,6 +275,6 @@ impl<'a> Tasks<'a> {
     }
 }
 
-fn now() -> DateTime<Utc> {
-    Timestamp::now().into()
+fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
+    <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column))
 }

@@ -13,13 +13,12 @@ use std::{
 };
 
 use futures_util::TryStreamExt;
-use sea_orm::Statement;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::{Client, Error, Row, error::SqlState};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{super::DbError, tls, value::Parameter};
-use crate::db::url::PostgresServer;
+use super::{tls, value::Parameter};
+use crate::db::{DbError, statement::Bound, url::PostgresServer};
 
 /// Time for a cancelled statement to end.
 const CANCEL_TIMEOUT: Duration = Duration::from_millis(300);
@@ -86,27 +85,27 @@ impl Connection {
 
     /// Runs a statement, and cancels it at the deadline. A caller that goes away changes nothing: what was sent runs to
     /// its end.
-    pub(super) async fn run(&self, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
+    pub(super) async fn run(&self, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
         let _flight = Flight::begin(&self.in_flight);
         let mut answer = pin!(self.answer(statement, deadline));
         if let Ok(answer) = timeout_at(deadline, &mut answer).await {
             return answer;
         }
-        tracing::warn!(sql = statement.sql, "a statement takes too long and is cancelled");
+        tracing::warn!(sql = statement.text(), "a statement takes too long and is cancelled");
         let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
         tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
         let silent = |_| Err(DbError::Lost("the database does not answer".to_owned()));
         timeout(CANCEL_TIMEOUT, answer).await.unwrap_or_else(silent)
     }
 
-    async fn answer(&self, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
+    async fn answer(&self, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
         let answer = match self.query(statement).await {
             // A cancellation that was meant for another statement on this connection, or came late; this one was not run.
             Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) && Instant::now() < deadline => {
                 self.query(statement).await
             }
             Err(error) if is_stale(&error) => {
-                self.statements.write().unwrap_or_else(PoisonError::into_inner).remove(&statement.sql);
+                self.statements.write().unwrap_or_else(PoisonError::into_inner).remove(statement.text());
                 self.query(statement).await
             }
             answer => answer,
@@ -114,18 +113,17 @@ impl Connection {
         answer.map_err(|error| statement_failed(&error))
     }
 
-    async fn query(&self, statement: &Statement) -> Result<Outcome, Error> {
-        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(&statement.sql).cloned();
+    async fn query(&self, statement: Bound<'_>) -> Result<Outcome, Error> {
+        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(statement.text()).cloned();
         let prepared = if let Some(prepared) = known {
             prepared
         } else {
-            let prepared = self.client.prepare(&statement.sql).await?;
+            let prepared = self.client.prepare(statement.text()).await?;
             let mut statements = self.statements.write().unwrap_or_else(PoisonError::into_inner);
-            statements.insert(statement.sql.clone(), prepared.clone());
+            statements.insert(statement.text().to_owned(), prepared.clone());
             prepared
         };
-        let values = statement.values.as_ref().map_or(&[][..], |values| &values.0);
-        let mut stream = pin!(self.client.query_raw(&prepared, values.iter().map(Parameter)).await?);
+        let mut stream = pin!(self.client.query_raw(&prepared, statement.values().map(Parameter)).await?);
         let mut rows = Vec::new();
         while let Some(row) = stream.try_next().await? {
             rows.push(row);

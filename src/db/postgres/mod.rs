@@ -11,9 +11,7 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnType, Database, DbBackend, DbErr, EntityTrait, Iterable, ProxyDatabaseTrait, ProxyExecResult, ProxyRow,
-    RuntimeErr, Statement, Value,
-    sea_query::{Alias, CommonTableExpression, InsertStatement, Query, SelectStatement, WithClause},
+    ColumnType, Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement, Value,
 };
 use tokio::{
     sync::Notify,
@@ -30,6 +28,7 @@ use super::{
     DbError, Lanes, Rows,
     migrate::{self, Migrations, Step},
     row,
+    statement::{Bound, Run, Sql},
     url::PostgresServer,
 };
 
@@ -70,11 +69,11 @@ impl Postgres {
     }
 
     /// Runs a query; once more where its connection is lost, since that does no harm.
-    pub(super) async fn read<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
-        decode::<E>(self.query(statement).await?)
+    pub(super) async fn read<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
+        decode::<E>(statement, self.query(statement).await?)
     }
 
-    async fn query(&self, statement: &Statement) -> Result<Outcome, DbError> {
+    async fn query(&self, statement: Bound<'_>) -> Result<Outcome, DbError> {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         let outcome = match self.pool.run(Lane::Reads, statement, deadline).await {
             Err(DbError::Lost(_)) if Instant::now() < deadline => self.pool.run(Lane::Reads, statement, deadline).await,
@@ -88,20 +87,28 @@ impl Postgres {
 
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let statement = Statement::from_string(DbBackend::Postgres, "SELECT 1");
-        self.query(&statement).await.map(drop)
+        self.query(Run::new(Sql::from(statement), Vec::new()).statement()).await.map(drop)
     }
 
     /// Runs a statement that changes rows and returns them.
-    pub(super) async fn write<E: Rows>(&self, statement: &Statement) -> Result<Vec<E::Model>, DbError> {
-        decode::<E>(self.change(statement).await?)
+    pub(super) async fn write<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
+        decode::<E>(statement, self.change(statement).await?)
     }
 
     /// Runs a statement that changes rows; answers how many.
-    pub(super) async fn execute(&self, statement: &Statement) -> Result<u64, DbError> {
+    pub(super) async fn execute(&self, statement: Bound<'_>) -> Result<u64, DbError> {
         Ok(self.change(statement).await?.affected)
     }
 
-    async fn change(&self, statement: &Statement) -> Result<Outcome, DbError> {
+    /// Runs a statement that does all of what belongs together.
+    pub(super) async fn execute_together(&self, run: Run<Vec<Sql>>) -> Result<(), DbError> {
+        for statement in run.statements() {
+            self.execute(statement).await?;
+        }
+        Ok(())
+    }
+
+    async fn change(&self, statement: Bound<'_>) -> Result<Outcome, DbError> {
         self.pool.run(Lane::Writes, statement, Instant::now() + STATEMENT_TIMEOUT).await
     }
 
@@ -131,29 +138,9 @@ impl Postgres {
     }
 }
 
-/// Several inserts as one statement, which happen together or not at all.
-pub(super) fn together(mut inserts: Vec<InsertStatement>) -> Statement {
-    let last = inserts.pop().unwrap_or_default();
-    if inserts.is_empty() {
-        return super::build(&last, DbBackend::Postgres);
-    }
-    let mut with = WithClause::new();
-    for (n, insert) in inserts.into_iter().enumerate() {
-        let name = Alias::new(format!("insert_{n}"));
-        with.cte(CommonTableExpression::new().query(insert).table_name(name).to_owned());
-    }
-    super::build(&last.with(with), DbBackend::Postgres)
-}
-
-/// A query as a table to select from, which keeps its own order and limit.
-pub(super) fn stretch<E: EntityTrait>(select: SelectStatement) -> SelectStatement {
-    Query::select().columns(E::Column::iter()).from_subquery(select, Alias::new("stretch")).to_owned()
-}
-
-fn decode<E: Rows>(outcome: Outcome) -> Result<Vec<E::Model>, DbError> {
-    let columns = row::columns::<E>();
+fn decode<E: Rows>(statement: Bound<'_>, outcome: Outcome) -> Result<Vec<E::Model>, DbError> {
     let rows = outcome.rows.iter();
-    rows.map(|row| row::decode::<E>(&columns, |index, kind: &ColumnType| value(row, index, kind))).collect()
+    rows.map(|row| row::decode::<E>(statement.types(), |index, kind: &ColumnType| value(row, index, kind))).collect()
 }
 
 /// What a connection is kept for. While a lane has none, its statements take the other.
@@ -172,8 +159,8 @@ struct Pool {
 }
 
 impl Pool {
-    async fn run(&self, lane: Lane, statement: &Statement, deadline: Instant) -> Result<Outcome, DbError> {
-        tracing::debug!(sql = statement.sql, "run");
+    async fn run(&self, lane: Lane, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
+        tracing::debug!(sql = statement.text(), "run");
         let connection = match self.pick(lane) {
             Some(connection) => connection,
             None => timeout_at(deadline, self.next(lane))

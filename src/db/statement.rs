@@ -1,0 +1,232 @@
+//! Statements that are built once and run again and again, each time with other arguments.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use sea_orm::{
+    ColumnType, DbBackend, DeleteMany, EntityTrait, Iterable, QueryTrait, Select, Statement, StatementBuilder,
+    UpdateMany, Value,
+    sea_query::{Alias, CommonTableExpression, InsertStatement, OnConflict, Query, WithClause},
+};
+
+use super::row;
+
+/// Stands in a statement for an argument: its place among those of a run, from 0. Neither database can store a number as
+/// large, so it is taken for nothing else.
+#[must_use]
+pub const fn argument(place: usize) -> u64 {
+    u64::MAX - place as u64
+}
+
+/// Statements of one kind, each built when it is first used, from the key that tells it from the others. They are kept
+/// for good: there must be a bound to how many keys there are.
+pub struct Statements<K, S: Build> {
+    build: fn(K) -> S,
+    sqlite: RwLock<BTreeMap<K, Arc<S::Built>>>,
+    postgres: RwLock<BTreeMap<K, Arc<S::Built>>>,
+}
+
+impl<K, S: Build> fmt::Debug for Statements<K, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::any::type_name::<Self>())
+    }
+}
+
+impl<K: Ord + Copy, S: Build> Statements<K, S> {
+    /// Statements with [`argument`]s in them.
+    pub const fn new(build: fn(K) -> S) -> Self {
+        Self { build, sqlite: RwLock::new(BTreeMap::new()), postgres: RwLock::new(BTreeMap::new()) }
+    }
+
+    /// The statement of this key, with these arguments.
+    pub(super) fn bind(&self, backend: DbBackend, key: K, arguments: Vec<Value>) -> Run<S::Built> {
+        let built = if backend == DbBackend::Sqlite { &self.sqlite } else { &self.postgres };
+        let known = built.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let built = known.unwrap_or_else(|| {
+            let new = Arc::new((self.build)(key).build(backend));
+            built.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(new).clone()
+        });
+        Run { built, arguments }
+    }
+}
+
+/// A statement, or several, as SeaORM describes them.
+pub trait Build {
+    /// What is sent to a database.
+    type Built;
+
+    /// Says it in the language of this database.
+    fn build(self, backend: DbBackend) -> Self::Built;
+}
+
+/// The text of a statement, and what its placeholders stand for, in their order.
+#[derive(Debug)]
+pub struct Sql {
+    text: String,
+    placeholders: Vec<Placeholder>,
+    /// Of the columns of its rows, where they are those of an entity.
+    types: Vec<ColumnType>,
+}
+
+#[derive(Debug)]
+enum Placeholder {
+    Value(Value),
+    Argument(usize),
+}
+
+impl From<Statement> for Sql {
+    fn from(statement: Statement) -> Self {
+        let values = statement.values.map(|values| values.0).unwrap_or_default();
+        let placeholder = |value| match value {
+            Value::BigUnsigned(Some(number)) if i64::try_from(number).is_err() => {
+                Placeholder::Argument(usize::try_from(u64::MAX - number).unwrap_or(usize::MAX))
+            }
+            value => Placeholder::Value(value),
+        };
+        let placeholders = values.into_iter().map(placeholder).collect();
+        Self { text: statement.sql, placeholders, types: Vec::new() }
+    }
+}
+
+impl Sql {
+    fn rows_of<E: EntityTrait>(statement: Statement) -> Self {
+        Self { types: row::types::<E>(), ..statement.into() }
+    }
+}
+
+/// What was built, with the arguments of one run.
+#[derive(Debug)]
+pub(super) struct Run<B> {
+    built: Arc<B>,
+    arguments: Vec<Value>,
+}
+
+impl<B> Run<B> {
+    pub(super) fn new(built: B, arguments: Vec<Value>) -> Self {
+        Self { built: Arc::new(built), arguments }
+    }
+}
+
+impl Run<Sql> {
+    pub(super) fn statement(&self) -> Bound<'_> {
+        Bound { sql: &self.built, arguments: &self.arguments }
+    }
+}
+
+impl Run<Vec<Sql>> {
+    pub(super) fn statements(&self) -> impl ExactSizeIterator<Item = Bound<'_>> {
+        self.built.iter().map(|sql| Bound { sql, arguments: &self.arguments })
+    }
+}
+
+/// A statement with its values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound<'a> {
+    sql: &'a Sql,
+    arguments: &'a [Value],
+}
+
+impl<'a> Bound<'a> {
+    pub(super) fn text(self) -> &'a str {
+        &self.sql.text
+    }
+
+    pub(super) fn types(self) -> &'a [ColumnType] {
+        &self.sql.types
+    }
+
+    /// One for each placeholder. In place of an argument that is missing stands a value of which no database knows the
+    /// type.
+    pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a Value> {
+        self.sql.placeholders.iter().map(move |placeholder| match placeholder {
+            Placeholder::Value(value) => value,
+            Placeholder::Argument(place) => self.arguments.get(*place).unwrap_or(&Value::TinyUnsigned(None)),
+        })
+    }
+}
+
+impl<E: EntityTrait> Build for Select<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        Sql::rows_of::<E>(QueryTrait::build(&self, backend))
+    }
+}
+
+impl<E: EntityTrait> Build for DeleteMany<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        QueryTrait::build(&self, backend).into()
+    }
+}
+
+/// An update, which answers the rows as they are afterwards.
+impl<E: EntityTrait> Build for UpdateMany<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        let mut update = self.into_query();
+        update.returning(Query::returning().columns(E::Column::iter()));
+        Sql::rows_of::<E>(StatementBuilder::build(&update, &backend))
+    }
+}
+
+/// Inserts of one row each that stand or fall together. The arguments are the rows' values, in the order of the inserts
+/// and of their columns.
+#[derive(Debug, Default)]
+pub struct Inserts {
+    statements: Vec<InsertStatement>,
+    arguments: usize,
+}
+
+impl Inserts {
+    /// Then inserts a row.
+    #[must_use]
+    pub fn row<E: EntityTrait>(self, entity: E) -> Self {
+        self.insert::<E>(entity, None)
+    }
+
+    /// Then inserts a row, unless there is one with the same value of this column.
+    #[must_use]
+    pub fn new_row<E: EntityTrait>(self, entity: E, unique: E::Column) -> Self {
+        self.insert(entity, Some(OnConflict::column(unique).do_nothing().to_owned()))
+    }
+
+    fn insert<E: EntityTrait>(mut self, entity: E, on_conflict: Option<OnConflict>) -> Self {
+        let mut insert = Query::insert();
+        let first = self.arguments;
+        self.arguments += E::Column::iter().count();
+        insert
+            .into_table(entity)
+            .columns(E::Column::iter())
+            .values_panic((first..self.arguments).map(|place| argument(place).into()));
+        if let Some(on_conflict) = on_conflict {
+            insert.on_conflict(on_conflict);
+        }
+        self.statements.push(insert);
+        self
+    }
+}
+
+impl Build for Inserts {
+    /// One statement for each row, to be run in one transaction, or one statement that does everything.
+    type Built = Vec<Sql>;
+
+    fn build(mut self, backend: DbBackend) -> Vec<Sql> {
+        let build = |statement: InsertStatement| StatementBuilder::build(&statement, &backend).into();
+        if backend == DbBackend::Sqlite || self.statements.len() < 2 {
+            return self.statements.into_iter().map(build).collect();
+        }
+        let last = self.statements.pop().unwrap_or_default();
+        let mut with = WithClause::new();
+        for (n, insert) in self.statements.into_iter().enumerate() {
+            let name = Alias::new(format!("insert_{n}"));
+            with.cte(CommonTableExpression::new().query(insert).table_name(name).to_owned());
+        }
+        vec![StatementBuilder::build(&last.with(with), &backend).into()]
+    }
+}

@@ -1,0 +1,159 @@
+//! The statements of the store, each built once. Their arguments stand in the order that the constants tell.
+
+use sea_orm::{
+    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
+    UpdateMany,
+    sea_query::{Condition, Expr, Order as Direction},
+};
+
+use super::{
+    dto::{Order, Sort, Status},
+    entity::{Column, Entity},
+    idempotency, owner,
+};
+use crate::db::{Inserts, Statements, argument};
+
+/// Arguments of every statement but [`ANYONES`].
+const OWNER: u64 = argument(0);
+const ID: u64 = argument(1);
+const VERSION: u64 = argument(2);
+const NOW: u64 = argument(3);
+/// The values of an update begin here.
+const VALUES: usize = 4;
+
+/// Whether a statement is about one version of a task only.
+pub(super) type Versioned = bool;
+
+/// Whose and which task: what every statement names in its own WHERE.
+fn is(versioned: Versioned) -> Condition {
+    Condition::all()
+        .add(Column::UserId.eq(OWNER))
+        .add(Column::Id.eq(ID))
+        .add_option(versioned.then(|| Column::Version.eq(VERSION)))
+}
+
+pub(super) static TASK: Statements<(), Select<Entity>> = Statements::new(|()| Entity::find().filter(is(false)));
+
+pub(super) static ANYONES: Statements<(), Select<Entity>> =
+    Statements::new(|()| Entity::find().filter(Column::Id.eq(argument(0))));
+
+pub(super) static DELETIONS: Statements<Versioned, DeleteMany<Entity>> =
+    Statements::new(|versioned| Entity::delete_many().filter(is(versioned)));
+
+/// What a PATCH may change, and each time which of it.
+pub(super) const CHANGEABLE: [Column; 5] =
+    [Column::Title, Column::TitleKey, Column::Description, Column::Completed, Column::DueDate];
+
+pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), UpdateMany<Entity>> =
+    Statements::new(|(changed, versioned)| {
+        let mut update = Entity::update_many()
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, Expr::val(NOW));
+        let columns = CHANGEABLE.into_iter().zip(changed).filter(|(_, changed)| *changed);
+        for (n, (column, _)) in columns.enumerate() {
+            update = update.col_expr(column, Expr::val(argument(VALUES + n)));
+        }
+        update.filter(is(versioned))
+    });
+
+/// Whether `completed` is set or toggled.
+pub(super) static COMPLETIONS: Statements<(bool, Versioned), UpdateMany<Entity>> =
+    Statements::new(|(set, versioned)| {
+        let (completed, changes) = if set {
+            let completed = argument(VALUES);
+            (Expr::val(completed), Column::Completed.ne(completed))
+        } else {
+            (Expr::col(Column::Completed).not(), Expr::val(true))
+        };
+        let version =
+            Expr::case(changes.clone(), Expr::col(Column::Version).add(1)).finally(Expr::col(Column::Version));
+        let updated_at = Expr::case(changes, Expr::val(NOW)).finally(Expr::col(Column::UpdatedAt));
+        Entity::update_many()
+            .col_expr(Column::Completed, completed)
+            .col_expr(Column::Version, version.into())
+            .col_expr(Column::UpdatedAt, updated_at.into())
+            .filter(is(versioned))
+    });
+
+/// Which rows come into being together with a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct New {
+    pub(super) owner: bool,
+    pub(super) key: bool,
+}
+
+pub(super) static INSERTS: Statements<New, Inserts> = Statements::new(|New { owner, key }| {
+    let mut inserts = Inserts::default();
+    if owner {
+        inserts = inserts.new_row(owner::Entity, owner::Column::Id);
+    }
+    if key {
+        inserts = inserts.row(idempotency::Entity);
+    }
+    inserts.row(Entity)
+});
+
+/// A part of a list that one statement reads: what comes behind a position of this kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stretch {
+    pub(super) status: Status,
+    pub(super) sort: Sort,
+    pub(super) order: Order,
+    pub(super) behind: Option<Behind>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Behind {
+    Created,
+    Title,
+    Dated,
+    Undated,
+}
+
+const LIMIT: u64 = argument(1);
+const LAST_ID: u64 = argument(2);
+/// The title or the due date of the last task.
+const LAST: u64 = argument(3);
+
+/// Each reads one stretch of an index, and nothing behind the last row that it answers.
+pub(super) static STRETCHES: Statements<Stretch, Select<Entity>> =
+    Statements::new(|Stretch { status, sort, order, behind }| {
+        let behind_last = |left: Expr, right: Expr| match order {
+            Order::Asc => left.gt(right),
+            Order::Desc => left.lt(right),
+        };
+        let behind_id = || behind_last(Expr::col(Column::Id), Expr::val(LAST_ID));
+        let behind_pair = |column| {
+            let pair = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
+            behind_last(pair, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
+        };
+        let condition = behind.map(|behind| match behind {
+            Behind::Created => behind_id(),
+            Behind::Title => behind_pair(Column::TitleKey),
+            // Only the dated are in the index.
+            Behind::Dated => Expr::col(Column::DueDate).is_not_null().and(behind_pair(Column::DueDate)),
+            Behind::Undated => Expr::col(Column::DueDate).is_null().and(behind_id()),
+        });
+        let completed = match status {
+            Status::All => None,
+            Status::Pending => Some(false),
+            Status::Completed => Some(true),
+        };
+        let direction = match order {
+            Order::Asc => Direction::Asc,
+            Order::Desc => Direction::Desc,
+        };
+        let sorted_by = match (sort, behind) {
+            // The order of ids is the order of creation.
+            (Sort::Created, _) | (_, Some(Behind::Undated)) => None,
+            (Sort::Title, _) => Some(Column::TitleKey),
+            (Sort::DueDate, _) => Some(Column::DueDate),
+        };
+        Entity::find()
+            .filter(Column::UserId.eq(OWNER))
+            .apply_if(completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
+            .apply_if(condition, QueryFilter::filter)
+            .apply_if(sorted_by, |tasks, column| tasks.order_by(column, direction.clone()))
+            .order_by(Column::Id, direction)
+            .limit(LIMIT)
+    });
