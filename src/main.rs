@@ -176,7 +176,7 @@ async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
 }
 
 async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
-    telemetry::start(serve.log_format, serve.log_filter);
+    telemetry::start(serve.log_format, serve.log_filter).map_err(failure)?;
     let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
         tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");

@@ -2,7 +2,9 @@
 
 use std::{
     fmt::{self, Write},
-    io::IsTerminal,
+    fs::File,
+    io::{self, IsTerminal},
+    os::fd::AsFd,
 };
 
 use tracing::{
@@ -30,11 +32,14 @@ pub enum Format {
 }
 
 /// Starts logging what `filter` lets through (the syntax of `RUST_LOG`), panics included.
-pub fn start(format: Format, filter: EnvFilter) {
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+///
+/// # Errors
+///
+/// Those of duplicating standard error.
+pub fn start(format: Format, filter: EnvFilter) -> io::Result<()> {
+    // Unlike `Stderr` it has no lock, for which threads would wait in turn. Each line is one write.
+    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr.is_terminal()).with_writer(stderr);
     match format {
         Format::Pretty => log.with_target(false).init(),
         Format::Json => log.event_format(Json).init(),
@@ -44,6 +49,7 @@ pub fn start(format: Format, filter: EnvFilter) {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");
     }));
+    Ok(())
 }
 
 /// One flat object a line. tracing-subscriber's own costs 3 to 9 microseconds, more than all else that a cheap request does.

@@ -104,7 +104,7 @@ impl Server {
     fn warm(call: Call) -> Self {
         let (runtime, options) = (runtime(), Options::with("--better-auth-secret", SECRET));
         let (database, serve) = (options.database.check().unwrap(), options.serve.check().unwrap());
-        telemetry::start(serve.log_format, serve.log_filter);
+        telemetry::start(serve.log_format, serve.log_filter).unwrap();
         let db = Db::open(&database.url, database.lanes).unwrap();
         runtime.block_on(db.migrate_up()).unwrap();
         db.connect();
