@@ -106,7 +106,7 @@ local function keep_stock(file)
   out:setvbuf("line")
   function response(status, _, body)
     if status ~= 201 then return end
-    out:write(body:match('"user_id"%s*:%s*"(.-)"'), " ", body:match('"id"%s*:%s*"(.-)"'), "\n")
+    out:write(body:match('"user_id"%s*:%s*"(.-)"'), " ", body:match('"id"%s*:%s*"?([^",}]+)'), "\n")
   end
 end
 

@@ -52,7 +52,7 @@ pub fn start(format: Format, filter: EnvFilter) -> io::Result<()> {
     Ok(())
 }
 
-/// One flat object a line. tracing-subscriber's own costs 3 to 9 microseconds, more than all else that a cheap request does.
+/// One flat object a line, written straight into the line's buffer.
 struct Json;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Json {

@@ -70,7 +70,7 @@ impl From<Timestamp> for DateTime<Utc> {
     }
 }
 
-/// A printer of its own, since a list has three for each task, and `write!` takes ten times as long.
+/// Put together digit by digit, without the machinery of `fmt`: every task of a list has three.
 struct Text {
     bytes: [u8; 27],
     length: usize,
