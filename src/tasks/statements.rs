@@ -13,7 +13,7 @@ use super::{
 };
 use crate::db::{Inserts, Statements, argument};
 
-/// Arguments of every statement but [`ANYONES`].
+/// Arguments of the statements on one task of the owner's, and the first of those of lists.
 const OWNER: u64 = argument(0);
 const ID: u64 = argument(1);
 const VERSION: u64 = argument(2);
@@ -24,7 +24,7 @@ const VALUES: usize = 4;
 /// Whether a statement is about one version of a task only.
 pub(super) type Versioned = bool;
 
-/// Whose and which task: what every statement names in its own WHERE.
+/// Whose and which task: what every statement on a task of the owner's names in its own WHERE.
 fn is(versioned: Versioned) -> Condition {
     Condition::all()
         .add(Column::UserId.eq(OWNER))
@@ -32,18 +32,21 @@ fn is(versioned: Versioned) -> Condition {
         .add_option(versioned.then(|| Column::Version.eq(VERSION)))
 }
 
+/// One of the owner's tasks.
 pub(super) static TASK: Statements<(), Select<Entity>> = Statements::new(|()| Entity::find().filter(is(false)));
 
+/// A task, whoever's it is. Its one argument is the id.
 pub(super) static ANYONES: Statements<(), Select<Entity>> =
     Statements::new(|()| Entity::find().filter(Column::Id.eq(argument(0))));
 
 pub(super) static DELETIONS: Statements<Versioned, DeleteMany<Entity>> =
     Statements::new(|versioned| Entity::delete_many().filter(is(versioned)));
 
-/// What a PATCH may change, and each time which of it.
+/// What `updateTask` may change.
 pub(super) const CHANGEABLE: [Column; 5] =
     [Column::Title, Column::TitleKey, Column::Description, Column::Completed, Column::DueDate];
 
+/// By which columns change; their values are the arguments from [`VALUES`] on.
 pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), UpdateMany<Entity>> =
     Statements::new(|(changed, versioned)| {
         let mut update = Entity::update_many()
@@ -56,7 +59,7 @@ pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), Upd
         update.filter(is(versioned))
     });
 
-/// Whether `completed` is set or toggled.
+/// By whether `completed` is set, to the argument at [`VALUES`], or toggled.
 pub(super) static COMPLETIONS: Statements<(bool, Versioned), UpdateMany<Entity>> =
     Statements::new(|(set, versioned)| {
         let (completed, changes) = if set {
@@ -82,6 +85,7 @@ pub(super) struct New {
     pub(super) key: bool,
 }
 
+/// Arguments are the values of the rows: owner, key, task.
 pub(super) static INSERTS: Statements<New, Inserts> = Statements::new(|New { owner, key }| {
     let mut inserts = Inserts::default();
     if owner {
@@ -115,7 +119,7 @@ const LAST_ID: u64 = argument(2);
 /// The title or the due date of the last task.
 const LAST: u64 = argument(3);
 
-/// Each reads one stretch of an index, and nothing behind the last row that it answers.
+/// Each begins in an index where the page begins, reads on in its order, and stops at the last row wanted.
 pub(super) static STRETCHES: Statements<Stretch, Select<Entity>> =
     Statements::new(|Stretch { status, sort, order, behind }| {
         let behind_last = |left: Expr, right: Expr| match order {

@@ -251,7 +251,7 @@ impl<'a> Tasks<'a> {
         vec![self.owner.id().into(), id.into(), version.into()]
     }
 
-    /// The version that a change asks for, if it does. Among several there is but one that the task can have.
+    /// The version that a change asks for, if it does. Of several it is the one that the task has now.
     async fn version(&self, id: Uuid, expected: Option<&[i64]>) -> Result<Option<i64>, StoreError> {
         match expected {
             None => Ok(None),

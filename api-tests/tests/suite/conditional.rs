@@ -126,7 +126,7 @@ fn whose_task_it_is_comes_before_its_version() {
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
     let missing = "/api/tasks/0193d5a0-1111-7abc-8def-0123456789ab";
-    for expected in ["\"1\"", "\"9\"", "*"] {
+    for expected in ["\"1\"", "\"9\"", "\"1\", \"9\"", "W/\"1\"", "*"] {
         for (method, body) in
             [(Method::PUT, Some(json!({ "title": "y" }))), (Method::PUT, Some(json!({}))), (Method::DELETE, None)]
         {

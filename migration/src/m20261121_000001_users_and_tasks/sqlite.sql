@@ -21,6 +21,6 @@ CREATE TABLE tasks (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX tasks_id ON tasks (id);
--- No index has `completed`: a toggle, the most frequent change, then moves no entry of any.
-CREATE INDEX tasks_by_title ON tasks (user_id, title_key, id);
-CREATE INDEX tasks_by_due_date ON tasks (user_id, due_date, id) WHERE due_date IS NOT NULL;
+CREATE INDEX tasks_by_status ON tasks (user_id, completed, id);
+CREATE INDEX tasks_by_title ON tasks (user_id, completed, title_key, id);
+CREATE INDEX tasks_by_due_date ON tasks (user_id, completed, due_date, id);
