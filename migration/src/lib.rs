@@ -4,7 +4,6 @@
 
 mod m20261121_000001_users_and_tasks;
 mod m20261121_000002_idempotency_keys;
-mod m20261121_000003_indexes_without_status;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{
@@ -22,7 +21,6 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_users_and_tasks::Migration),
             Box::new(m20261121_000002_idempotency_keys::Migration),
-            Box::new(m20261121_000003_indexes_without_status::Migration),
         ]
     }
 }

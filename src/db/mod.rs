@@ -13,12 +13,12 @@ use std::sync::Arc;
 
 use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIntoModel, UpdateMany, Value};
 
-use self::migrate::Step;
 pub use self::{
     migrate::Migrations,
-    statement::{Build, Inserts, Sql, Statements, argument},
+    statement::{Build, Inserts, Merge, Sql, Statements, argument},
     url::{DatabaseUrl, InvalidUrl},
 };
+use self::{migrate::Step, statement::Run};
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -109,37 +109,39 @@ impl Db {
         }
     }
 
-    /// The rows of a query.
-    ///
-    /// # Errors
-    ///
-    /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn all<K: Ord + Copy, E: Rows>(
-        &self,
-        query: &Statements<K, Select<E>>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<Vec<E::Model>, DbError> {
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.bind(DbBackend::Sqlite, key, arguments).statement()),
-            Backend::Postgres(postgres) => {
-                postgres.read::<E>(query.bind(DbBackend::Postgres, key, arguments).statement()).await
-            }
-        }
-    }
-
     /// The first row of a query, if there is one.
     ///
     /// # Errors
     ///
-    /// As [`Db::all`].
+    /// [`DbError::Unavailable`] and [`DbError::Internal`].
     pub async fn one<K: Ord + Copy, E: Rows>(
         &self,
         query: &Statements<K, Select<E>>,
         key: K,
         arguments: Vec<Value>,
     ) -> Result<Option<E::Model>, DbError> {
-        Ok(self.all(query, key, arguments).await?.into_iter().next())
+        Ok(self.read::<E>(query.bind(self.backend(), key, arguments)).await?.into_iter().next())
+    }
+
+    /// The rows of several queries, merged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Db::one`].
+    pub async fn merge<K: Ord + Copy, E: Rows>(
+        &self,
+        merge: &Statements<K, Merge<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<E::Model>, DbError> {
+        self.read::<E>(merge.bind(self.backend(), key, arguments)).await
+    }
+
+    async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()),
+            Backend::Postgres(postgres) => postgres.read::<E>(query.statement()).await,
+        }
     }
 
     /// Runs several inserts that stand or fall together.
@@ -153,11 +155,10 @@ impl Db {
         key: K,
         arguments: Vec<Value>,
     ) -> Result<(), DbError> {
+        let inserts = inserts.bind(self.backend(), key, arguments);
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute_together(inserts.bind(DbBackend::Sqlite, key, arguments)).await,
-            Backend::Postgres(postgres) => {
-                postgres.execute_together(inserts.bind(DbBackend::Postgres, key, arguments)).await
-            }
+            Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
+            Backend::Postgres(postgres) => postgres.execute_together(inserts).await,
         }
     }
 
@@ -172,11 +173,10 @@ impl Db {
         key: K,
         arguments: Vec<Value>,
     ) -> Result<Vec<E::Model>, DbError> {
+        let update = update.bind(self.backend(), key, arguments);
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.write::<E>(update.bind(DbBackend::Sqlite, key, arguments)).await,
-            Backend::Postgres(postgres) => {
-                postgres.write::<E>(update.bind(DbBackend::Postgres, key, arguments).statement()).await
-            }
+            Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
+            Backend::Postgres(postgres) => postgres.write::<E>(update.statement()).await,
         }
     }
 
@@ -191,11 +191,17 @@ impl Db {
         key: K,
         arguments: Vec<Value>,
     ) -> Result<u64, DbError> {
+        let delete = delete.bind(self.backend(), key, arguments);
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute(delete.bind(DbBackend::Sqlite, key, arguments)).await,
-            Backend::Postgres(postgres) => {
-                postgres.execute(delete.bind(DbBackend::Postgres, key, arguments).statement()).await
-            }
+            Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
+            Backend::Postgres(postgres) => postgres.execute(delete.statement()).await,
+        }
+    }
+
+    fn backend(&self) -> DbBackend {
+        match &*self.0 {
+            Backend::Sqlite(_) => DbBackend::Sqlite,
+            Backend::Postgres(_) => DbBackend::Postgres,
         }
     }
 

@@ -7,9 +7,11 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnType, DbBackend, DeleteMany, EntityTrait, Iterable, QueryTrait, Select, Statement, StatementBuilder,
+    ColumnType, DbBackend, DeleteMany, EntityTrait, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder,
     UpdateMany, Value,
-    sea_query::{Alias, CommonTableExpression, InsertStatement, OnConflict, Query, WithClause},
+    sea_query::{
+        Alias, CommonTableExpression, InsertStatement, OnConflict, Query, SelectStatement, UnionType, WithClause,
+    },
 };
 
 use super::row;
@@ -172,6 +174,41 @@ impl<E: EntityTrait> Build for UpdateMany<E> {
         let mut update = self.into_query();
         update.returning(Query::returning().columns(E::Column::iter()));
         Sql::rows_of::<E>(StatementBuilder::build(&update, &backend))
+    }
+}
+
+/// The first rows of several queries taken together, in this order: one statement, and so one state of the database, that
+/// reads a stretch of an index for each query.
+#[derive(Debug)]
+pub struct Merge<E: EntityTrait> {
+    /// The queries.
+    pub selects: Vec<Select<E>>,
+    /// What comes first.
+    pub order: Vec<(E::Column, Order)>,
+    /// How many rows, at most.
+    pub limit: u64,
+}
+
+impl<E: EntityTrait> Build for Merge<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        let first = |mut select: SelectStatement| {
+            for (column, direction) in &self.order {
+                select.order_by(*column, direction.clone());
+            }
+            select.limit(self.limit).to_owned()
+        };
+        // PostgreSQL's planner merges stretches only where each is a table that keeps an order and limit of its own.
+        let apart = backend == DbBackend::Postgres && self.selects.len() > 1;
+        let stretch = |select| {
+            Query::select().columns(E::Column::iter()).from_subquery(first(select), Alias::new("stretch")).to_owned()
+        };
+        let selects = self.selects.into_iter().map(QueryTrait::into_query);
+        let mut stretches = selects.map(|select| if apart { stretch(select) } else { select });
+        let mut merged = stretches.next().unwrap_or_default();
+        merged.unions(stretches.map(|stretch| (UnionType::All, stretch)));
+        Sql::rows_of::<E>(StatementBuilder::build(&first(merged), &backend))
     }
 }
 

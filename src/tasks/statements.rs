@@ -1,8 +1,7 @@
 //! The statements of the store, each built once. Their arguments stand in the order that the constants tell.
 
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Select,
-    UpdateMany,
+    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, UpdateMany,
     sea_query::{Condition, Expr, Order as Direction},
 };
 
@@ -11,7 +10,7 @@ use super::{
     entity::{Column, Entity},
     idempotency, owner,
 };
-use crate::db::{Inserts, Statements, argument};
+use crate::db::{Inserts, Merge, Statements, argument};
 
 /// Arguments of the statements on one task of the owner's, and the first of those of lists.
 const OWNER: u64 = argument(0);
@@ -119,8 +118,8 @@ const LAST_ID: u64 = argument(2);
 /// The title or the due date of the last task.
 const LAST: u64 = argument(3);
 
-/// Each begins in an index where the page begins, reads on in its order, and stops at the last row wanted.
-pub(super) static STRETCHES: Statements<Stretch, Select<Entity>> =
+/// Each reads one stretch of an index, or merges two.
+pub(super) static STRETCHES: Statements<Stretch, Merge<Entity>> =
     Statements::new(|Stretch { status, sort, order, behind }| {
         let behind_last = |left: Expr, right: Expr| match order {
             Order::Asc => left.gt(right),
@@ -134,30 +133,33 @@ pub(super) static STRETCHES: Statements<Stretch, Select<Entity>> =
         let condition = behind.map(|behind| match behind {
             Behind::Created => behind_id(),
             Behind::Title => behind_pair(Column::TitleKey),
-            // Only the dated are in the index.
-            Behind::Dated => Expr::col(Column::DueDate).is_not_null().and(behind_pair(Column::DueDate)),
+            // No comparison with NULL is true, so behind a due date there are only tasks that have one.
+            Behind::Dated => behind_pair(Column::DueDate),
             Behind::Undated => Expr::col(Column::DueDate).is_null().and(behind_id()),
         });
-        let completed = match status {
-            Status::All => None,
-            Status::Pending => Some(false),
-            Status::Completed => Some(true),
+        let columns: &[Column] = match sort {
+            // The order of ids is the order of creation.
+            Sort::Created => &[Column::Id],
+            Sort::Title => &[Column::TitleKey, Column::Id],
+            Sort::DueDate => &[Column::DueDate, Column::Id],
         };
+        // The indexes have the status before what they sort by, but for the primary key.
+        let statuses: &[Option<bool>] = match (status, sort) {
+            (Status::All, Sort::Created) => &[None],
+            (Status::All, Sort::Title | Sort::DueDate) => &[Some(false), Some(true)],
+            (Status::Pending, _) => &[Some(false)],
+            (Status::Completed, _) => &[Some(true)],
+        };
+        let selects = statuses.iter().map(|completed| {
+            Entity::find()
+                .filter(Column::UserId.eq(OWNER))
+                .apply_if(*completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
+                .apply_if(condition.clone(), QueryFilter::filter)
+        });
         let direction = match order {
             Order::Asc => Direction::Asc,
             Order::Desc => Direction::Desc,
         };
-        let sorted_by = match (sort, behind) {
-            // The order of ids is the order of creation.
-            (Sort::Created, _) | (_, Some(Behind::Undated)) => None,
-            (Sort::Title, _) => Some(Column::TitleKey),
-            (Sort::DueDate, _) => Some(Column::DueDate),
-        };
-        Entity::find()
-            .filter(Column::UserId.eq(OWNER))
-            .apply_if(completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
-            .apply_if(condition, QueryFilter::filter)
-            .apply_if(sorted_by, |tasks, column| tasks.order_by(column, direction.clone()))
-            .order_by(Column::Id, direction)
-            .limit(LIMIT)
+        let order = columns.iter().map(|column| (*column, direction.clone())).collect();
+        Merge { selects: selects.collect(), order, limit: LIMIT }
     });

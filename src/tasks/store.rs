@@ -129,7 +129,7 @@ impl<'a> Tasks<'a> {
             behind
         });
         let stretch = Stretch { status: list.status, sort: list.sort, order: list.order, behind };
-        self.db.all(&STRETCHES, stretch, arguments).await
+        self.db.merge(&STRETCHES, stretch, arguments).await
     }
 
     /// Creates a task; the first one of a user brings the user's own row with it. With a key, the first request creates

@@ -1,5 +1,0 @@
-DROP INDEX tasks_by_title;
-DROP INDEX tasks_by_due_date;
-CREATE INDEX tasks_by_status ON tasks (user_id, completed, id);
-CREATE INDEX tasks_by_title ON tasks (user_id, completed, title_key, id);
-CREATE INDEX tasks_by_due_date ON tasks (user_id, completed, due_date, id);
