@@ -58,23 +58,17 @@ pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), Upd
         update.filter(is(versioned))
     });
 
-/// By whether `completed` is set, to the argument at [`VALUES`], or toggled.
+/// Of tasks whose `completed` it changes: to the argument at [`VALUES`], or, where none is set, to the other state.
 pub(super) static COMPLETIONS: Statements<(bool, Versioned), UpdateMany<Entity>> =
     Statements::new(|(set, versioned)| {
-        let (completed, changes) = if set {
-            let completed = argument(VALUES);
-            (Expr::val(completed), Column::Completed.ne(completed))
-        } else {
-            (Expr::col(Column::Completed).not(), Expr::val(true))
-        };
-        let version =
-            Expr::case(changes.clone(), Expr::col(Column::Version).add(1)).finally(Expr::col(Column::Version));
-        let updated_at = Expr::case(changes, Expr::val(NOW)).finally(Expr::col(Column::UpdatedAt));
+        let toggled = Expr::col(Column::Completed).not();
+        let completed = if set { Expr::val(argument(VALUES)) } else { toggled };
         Entity::update_many()
             .col_expr(Column::Completed, completed)
-            .col_expr(Column::Version, version.into())
-            .col_expr(Column::UpdatedAt, updated_at.into())
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, Expr::val(NOW))
             .filter(is(versioned))
+            .apply_if(set.then(|| argument(VALUES)), |update, completed| update.filter(Column::Completed.ne(completed)))
     });
 
 /// Which rows come into being together with a task.

@@ -205,37 +205,51 @@ impl<'a> Tasks<'a> {
                 values.push(value);
             }
         }
-        self.change(&UPDATES, changed, id, values, expected).await
+        let version = self.version(id, expected).await?;
+        match self.change(&UPDATES, changed, id, version, values).await? {
+            Some(task) => Ok(task),
+            None => Err(self.missing(id, version).await),
+        }
     }
 
-    /// Toggles whether the task is done, or sets it: then a task that is in that state already does not change.
+    /// Toggles whether the task is done, or sets it: a task that is in that state already stays as it is.
     pub(super) async fn complete(
         &self,
         id: Uuid,
         completed: Option<bool>,
         expected: Option<&[i64]>,
     ) -> Result<Model, StoreError> {
-        let values = completed.map(Value::from).into_iter().collect();
-        self.change(&COMPLETIONS, completed.is_some(), id, values, expected).await
+        let version = self.version(id, expected).await?;
+        loop {
+            let values = completed.map(Value::from).into_iter().collect();
+            if let Some(task) = self.change(&COMPLETIONS, completed.is_some(), id, version, values).await? {
+                return Ok(task);
+            }
+            let Some(completed) = completed else { return Err(self.missing(id, version).await) };
+            match self.db.one(&TASK, (), self.task(id, None)).await? {
+                Some(task) if version.is_some_and(|version| version != task.version) => return Err(StoreError::Stale),
+                Some(task) if task.completed == completed => return Ok(task),
+                // It was in that state, and has left it since.
+                Some(_) => {}
+                None => return Err(self.missing(id, version).await),
+            }
+        }
     }
 
+    /// Changes the task, if there is one that the statement changes.
     async fn change<K: Ord + Copy>(
         &self,
         updates: &Statements<(K, Versioned), UpdateMany<Entity>>,
         key: K,
         id: Uuid,
+        version: Option<i64>,
         values: Vec<Value>,
-        expected: Option<&[i64]>,
-    ) -> Result<Model, StoreError> {
-        let version = self.version(id, expected).await?;
+    ) -> Result<Option<Model>, DbError> {
         let now = DateTime::<Utc>::from(Timestamp::now());
         let mut arguments = self.task(id, version);
         arguments.push(now.into());
         arguments.extend(values);
-        match self.db.update(updates, (key, version.is_some()), arguments).await?.pop() {
-            Some(task) => Ok(task),
-            None => Err(self.missing(id, version).await),
-        }
+        Ok(self.db.update(updates, (key, version.is_some()), arguments).await?.pop())
     }
 
     pub(super) async fn delete(&self, id: Uuid, expected: Option<&[i64]>) -> Result<(), StoreError> {

@@ -127,12 +127,18 @@ fn whose_task_it_is_comes_before_its_version() {
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
     let missing = "/api/tasks/0193d5a0-1111-7abc-8def-0123456789ab";
     for expected in ["\"1\"", "\"9\"", "\"1\", \"9\"", "W/\"1\"", "*"] {
-        for (method, body) in
-            [(Method::PUT, Some(json!({ "title": "y" }))), (Method::PUT, Some(json!({}))), (Method::DELETE, None)]
-        {
-            let condition = ("If-Match", expected);
+        for (method, suffix, body) in [
+            (Method::PUT, "", Some(json!({ "title": "y" }))),
+            (Method::PUT, "", Some(json!({}))),
+            (Method::PATCH, "/complete", None),
+            (Method::PATCH, "/complete", Some(json!({ "completed": true }))),
+            (Method::PATCH, "/complete", Some(json!({ "completed": false }))),
+            (Method::DELETE, "", None),
+        ] {
+            let (condition, path, missing) =
+                (("If-Match", expected), format!("{path}{suffix}"), format!("{missing}{suffix}"));
             assert_eq!(send(&bob, method.clone(), &path, condition, body.clone()).problem(), "403 task_forbidden");
-            assert_eq!(send(&alice, method, missing, condition, body).problem(), "404 task_not_found");
+            assert_eq!(send(&alice, method, &missing, condition, body).problem(), "404 task_not_found");
         }
     }
 }

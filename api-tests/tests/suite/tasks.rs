@@ -122,6 +122,29 @@ fn of_many_flips_at_once_none_is_lost() {
 }
 
 #[test]
+fn of_many_who_set_the_state_at_once_each_is_answered_the_state_it_set() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let path = format!("/api/tasks/{}/complete", alice.create("Set me")["id"].as_str().unwrap());
+    thread::scope(|scope| {
+        for client in 0..8 {
+            let (alice, path) = (&alice, &path);
+            scope.spawn(move || {
+                for n in 0..50 {
+                    let completed = (client + n) % 2 == 0;
+                    let answer = alice.patch(path, Some(&json!({ "completed": completed })));
+                    let version: u64 = answer.header("etag").trim_matches('"').parse().unwrap();
+                    // It began open, with version 1, and every change is to the other state.
+                    let state_of_version = version % 2 == 0;
+                    assert_eq!(answer.json()["completed"], completed);
+                    assert_eq!(state_of_version, completed, "version {version}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_deleted_task_is_gone() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
