@@ -4,6 +4,7 @@
 
 mod m20261121_000001_users_and_tasks;
 mod m20261121_000002_idempotency_keys;
+mod m20261121_000003_dated_and_undated;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::{
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_users_and_tasks::Migration),
             Box::new(m20261121_000002_idempotency_keys::Migration),
+            Box::new(m20261121_000003_dated_and_undated::Migration),
         ]
     }
 }

@@ -96,7 +96,9 @@ mod tests {
         match sort {
             Sort::Created => vec![Position::Created(ID)],
             Sort::Title => ["", "a", "été 🎉"].map(|key| Position::Title(key.to_owned(), ID)).to_vec(),
-            Sort::DueDate => vec![Position::Undated(ID), Position::Dated(Timestamp::min(), ID)],
+            Sort::DueDate => {
+                vec![Position::Undated(ID), Position::Dated(Timestamp::parse("0000-01-01T00:00:00Z").unwrap(), ID)]
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use super::{
-    dto::{Order, Sort, Status},
+    dto::{Order, Status},
     entity::{Column, Entity},
     idempotency, owner,
 };
@@ -90,20 +90,24 @@ pub(super) static INSERTS: Statements<New, Inserts> = Statements::new(|New { own
     inserts.row(Entity)
 });
 
-/// A part of a list that one statement reads: what comes behind a position of this kind.
+/// A part of a list that one statement reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stretch {
     pub(super) status: Status,
-    pub(super) sort: Sort,
+    pub(super) tasks: Sorted,
     pub(super) order: Order,
-    pub(super) behind: Option<Behind>,
+    /// Whether it begins behind a task, or else with the first.
+    pub(super) behind: bool,
 }
 
+/// Tasks in an order that an index has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Behind {
+pub(super) enum Sorted {
     Created,
     Title,
+    /// Those with a due date, by that.
     Dated,
+    /// Those without, by creation.
     Undated,
 }
 
@@ -114,46 +118,55 @@ const LAST: u64 = argument(3);
 
 /// Each reads one stretch of an index, or merges two.
 pub(super) static STRETCHES: Statements<Stretch, Merge<Entity>> =
-    Statements::new(|Stretch { status, sort, order, behind }| {
-        let behind_last = |left: Expr, right: Expr| match order {
-            Order::Asc => left.gt(right),
-            Order::Desc => left.lt(right),
+    Statements::new(|Stretch { status, tasks, order, behind }| {
+        // The order of ids is the order of creation.
+        let sort_key = match tasks {
+            Sorted::Created | Sorted::Undated => None,
+            Sorted::Title => Some(Column::TitleKey),
+            Sorted::Dated => Some(Column::DueDate),
         };
-        let behind_id = || behind_last(Expr::col(Column::Id), Expr::val(LAST_ID));
-        let behind_pair = |column| {
-            let pair = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
-            behind_last(pair, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
-        };
-        let condition = behind.map(|behind| match behind {
-            Behind::Created => behind_id(),
-            Behind::Title => behind_pair(Column::TitleKey),
-            // No comparison with NULL is true, so behind a due date there are only tasks that have one.
-            Behind::Dated => behind_pair(Column::DueDate),
-            Behind::Undated => Expr::col(Column::DueDate).is_null().and(behind_id()),
+        let after = behind.then(|| {
+            let (position, last) = sort_key.map_or_else(
+                || (Expr::col(Column::Id), Expr::val(LAST_ID)),
+                |column| {
+                    let position = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
+                    (position, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
+                },
+            );
+            match order {
+                Order::Asc => position.gt(last),
+                Order::Desc => position.lt(last),
+            }
         });
-        let columns: &[Column] = match sort {
-            // The order of ids is the order of creation.
-            Sort::Created => &[Column::Id],
-            Sort::Title => &[Column::TitleKey, Column::Id],
-            Sort::DueDate => &[Column::DueDate, Column::Id],
-        };
-        // The indexes have the status before what they sort by, but for the primary key.
-        let statuses: &[Option<bool>] = match (status, sort) {
-            (Status::All, Sort::Created) => &[None],
-            (Status::All, Sort::Title | Sort::DueDate) => &[Some(false), Some(true)],
+        // All but the primary key have the status before what they sort by.
+        let statuses: &[Option<bool>] = match (status, tasks) {
+            (Status::All, Sorted::Created) => &[None],
+            (Status::All, _) => &[Some(false), Some(true)],
             (Status::Pending, _) => &[Some(false)],
             (Status::Completed, _) => &[Some(true)],
         };
-        let selects = statuses.iter().map(|completed| {
-            Entity::find()
-                .filter(Column::UserId.eq(OWNER))
-                .apply_if(*completed, |tasks, completed| tasks.filter(Column::Completed.eq(completed)))
-                .apply_if(condition.clone(), QueryFilter::filter)
-        });
+        // Those of one status by creation are in two indexes, the others in one.
+        let dated: &[Option<bool>] = match (status, tasks) {
+            (Status::All, Sorted::Created) | (_, Sorted::Title) => &[None],
+            (_, Sorted::Created) => &[Some(true), Some(false)],
+            (_, Sorted::Dated) => &[Some(true)],
+            (_, Sorted::Undated) => &[Some(false)],
+        };
+        let stretch = |completed: Option<bool>, dated: Option<bool>| {
+            let due_date = Expr::col(Column::DueDate);
+            let dated = dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() });
+            let condition = Condition::all()
+                .add(Column::UserId.eq(OWNER))
+                .add_option(completed.map(|completed| Column::Completed.eq(completed)))
+                .add_option(dated)
+                .add_option(after.clone());
+            Entity::find().filter(condition)
+        };
+        let selects = statuses.iter().flat_map(|status| dated.iter().map(|dated| stretch(*status, *dated)));
         let direction = match order {
             Order::Asc => Direction::Asc,
             Order::Desc => Direction::Desc,
         };
-        let order = columns.iter().map(|column| (*column, direction.clone())).collect();
-        Merge { selects: selects.collect(), order, limit: LIMIT }
+        let order = sort_key.into_iter().chain([Column::Id]).map(|column| (column, direction.clone()));
+        Merge { selects: selects.collect(), order: order.collect(), limit: LIMIT }
     });

@@ -11,7 +11,7 @@ use super::{
     idempotency::{self, IdempotencyKey},
     owner,
     statements::{
-        ANYONES, Behind, CHANGEABLE, COMPLETIONS, DELETIONS, INSERTS, New, STRETCHES, Stretch, TASK, UPDATES, Versioned,
+        ANYONES, CHANGEABLE, COMPLETIONS, DELETIONS, INSERTS, New, STRETCHES, Sorted, Stretch, TASK, UPDATES, Versioned,
     },
 };
 use crate::{
@@ -84,24 +84,18 @@ impl<'a> Tasks<'a> {
 
     /// A page of the user's tasks; ties break by id.
     pub(super) async fn list(&self, list: &List) -> Result<Page, DbError> {
-        let first = match list.order {
-            Order::Asc => Uuid::nil(),
-            Order::Desc => Uuid::max(),
+        let sorted = match (list.sort, &list.after) {
+            (Sort::Created, _) => Sorted::Created,
+            (Sort::Title, _) => Sorted::Title,
+            (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
+            (Sort::DueDate, _) => Sorted::Dated,
         };
-        let start = (list.sort == Sort::DueDate).then(|| match list.order {
-            Order::Asc => Position::Dated(Timestamp::min(), first),
-            Order::Desc => Position::Dated(Timestamp::max(), first),
-        });
-        let after = list.after.clone().or(start);
         // One more than asked for tells whether there is more.
         let wanted = list.limit + 1;
-        let mut tasks = self.stretch(list, after.as_ref(), wanted).await?;
-        if let Some(Position::Dated(..)) = after
-            && tasks.len() < wanted
-        {
+        let mut tasks = self.stretch(list, sorted, list.after.as_ref(), wanted).await?;
+        if sorted == Sorted::Dated && tasks.len() < wanted {
             // No index has the undated last in both directions: they are a list of their own, behind the dated.
-            let undated = Some(&Position::Undated(first));
-            tasks.extend(self.stretch(list, undated, wanted - tasks.len()).await?);
+            tasks.extend(self.stretch(list, Sorted::Undated, None, wanted - tasks.len()).await?);
         }
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
@@ -114,21 +108,24 @@ impl<'a> Tasks<'a> {
         Ok(Page { tasks, next })
     }
 
-    /// The first tasks of the list behind a position.
-    async fn stretch(&self, list: &List, after: Option<&Position>, limit: usize) -> Result<Vec<Model>, DbError> {
+    /// The first of these tasks, or the first behind a position.
+    async fn stretch(
+        &self,
+        list: &List,
+        tasks: Sorted,
+        after: Option<&Position>,
+        limit: usize,
+    ) -> Result<Vec<Model>, DbError> {
         let mut arguments = vec![self.owner.id().into(), (limit as u64).into()];
-        let behind = after.map(|position| match position {
-            Position::Created(id) => (Behind::Created, *id, None),
-            Position::Title(key, id) => (Behind::Title, *id, Some(key.as_str().into())),
-            Position::Dated(due_date, id) => (Behind::Dated, *id, Some(DateTime::<Utc>::from(*due_date).into())),
-            Position::Undated(id) => (Behind::Undated, *id, None),
-        });
-        let behind = behind.map(|(behind, id, sorted)| {
-            arguments.push(id.into());
-            arguments.extend(sorted);
-            behind
-        });
-        let stretch = Stretch { status: list.status, sort: list.sort, order: list.order, behind };
+        match after {
+            Some(Position::Created(id) | Position::Undated(id)) => arguments.push((*id).into()),
+            Some(Position::Title(key, id)) => arguments.extend([(*id).into(), key.as_str().into()]),
+            Some(Position::Dated(due_date, id)) => {
+                arguments.extend([(*id).into(), DateTime::<Utc>::from(*due_date).into()]);
+            }
+            None => {}
+        }
+        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: after.is_some() };
         self.db.merge(&STRETCHES, stretch, arguments).await
     }
 
