@@ -71,7 +71,7 @@ pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, Inva
         .at("/health", get(health::live))
         .at("/ready", get(health::ready.data(db.clone()).data(stopping)))
         .nest_no_strip("/api", OpenApiService::new(TasksApi::new(db), "", "").into_endpoint());
-    let contract = Contract::compile(openapi::document(Version::V3_1))?;
+    let contract = Contract::of(openapi::document(Version::V3_1))?;
     Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
 }
 
@@ -190,7 +190,7 @@ mod tests {
         let shared = Shared {
             verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             limits: BodyLimits { size: 1, time: Duration::MAX },
-            contract: Contract::compile(openapi::document(Version::V3_1)).unwrap(),
+            contract: Contract::of(openapi::document(Version::V3_1)).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
         let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };

@@ -1,7 +1,10 @@
 //! The derived document as the judge of requests: what it declares is what the server takes, and every violation is told
 //! at once.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use jsonschema::{
     ValidationError, Validator,
@@ -18,7 +21,7 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// The schemas of the document, compiled.
+/// The schemas of the document.
 #[derive(Debug)]
 pub struct Contract {
     /// By the name of the schema.
@@ -37,9 +40,11 @@ struct Path {
 
 #[derive(Debug)]
 struct Schema {
-    validator: Validator,
-    /// The schema itself, for its words.
     value: Value,
+    /// What its references point to.
+    components: Arc<Value>,
+    /// Made when the first request needs it: to compile all of them took half of a start.
+    compiled: OnceLock<Validator>,
 }
 
 /// As much of an OpenAPI document as is judged by.
@@ -68,27 +73,29 @@ struct Parameter {
 /// The schema of a request body, as a JSON pointer.
 const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
 
-/// A document that cannot be compiled: a defect of the program, found when it starts.
+/// A document that cannot be judged by: a defect of the program, found when it starts.
 #[derive(Debug)]
 pub struct InvalidDocument(String);
 
 impl std::fmt::Display for InvalidDocument {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the derived OpenAPI document does not compile: {}", self.0)
+        write!(f, "the derived document is no OpenAPI document: {}", self.0)
     }
 }
 
 impl std::error::Error for InvalidDocument {}
 
 impl Contract {
-    /// Compiles an OpenAPI 3.1 document.
+    /// Takes an OpenAPI 3.1 document.
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] where a schema in it is not valid.
-    pub fn compile(document: Value) -> Result<Self, InvalidDocument> {
+    /// [`InvalidDocument`] where it has not the form of one.
+    pub fn of(document: Value) -> Result<Self, InvalidDocument> {
         let document: Document =
             serde_json::from_value(document).map_err(|error| InvalidDocument(error.to_string()))?;
+        let components = Arc::new(document.components);
+        let schema = |value| Schema { value, components: components.clone(), compiled: OnceLock::new() };
         let mut contract = Self { bodies: HashMap::new(), paths: HashMap::new() };
         for (template, operations) in document.paths {
             let mut queries = HashMap::new();
@@ -96,13 +103,12 @@ impl Contract {
                 let method = method.to_uppercase().parse().map_err(|_| InvalidDocument(format!("method {method}")))?;
                 let reference = operation.request_body.as_ref().and_then(|body| body.pointer(BODY_SCHEMA)?.as_str());
                 if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
-                    let schema = document.components.pointer(&format!("/schemas/{name}")).cloned().unwrap_or_default();
-                    contract.bodies.insert(name.to_owned(), Schema::compile(schema, &document.components)?);
+                    let body = components.pointer(&format!("/schemas/{name}")).cloned().unwrap_or_default();
+                    contract.bodies.insert(name.to_owned(), schema(body));
                 }
                 let parameters = operation.parameters.into_iter().filter(|parameter| parameter.location == "query");
-                let parameters = parameters
-                    .map(|Parameter { name, schema, .. }| Ok((name, Schema::compile(schema, &document.components)?)));
-                queries.insert(method, parameters.collect::<Result<_, _>>()?);
+                let parameters = parameters.map(|parameter| (parameter.name, schema(parameter.schema)));
+                queries.insert(method, parameters.collect());
             }
             contract.paths.insert(pattern(&template), Path { template, queries });
         }
@@ -124,18 +130,19 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// An internal [`Problem`] where the document has no such schema.
+    /// An internal [`Problem`] where the document has no such schema, or one that is not valid.
     pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, Problem> {
         let schema = match schema {
             MetaSchemaRef::Reference(name) => self.bodies.get(name),
             MetaSchemaRef::Inline(_) => None,
         };
         let schema = schema.ok_or_else(|| Problem::internal(&"the document has no schema for this body"))?;
-        if schema.validator.is_valid(body) {
+        let validator = schema.validator()?;
+        if validator.is_valid(body) {
             return Ok(Vec::new());
         }
         let violation = |(pointer, detail)| Violation { pointer: Some(pointer), parameter: None, detail };
-        let errors = schema.validator.iter_errors(body).flat_map(|error| schema.explain(&error));
+        let errors = validator.iter_errors(body).flat_map(|error| schema.explain(&error));
         Ok(errors.map(violation).collect())
     }
 
@@ -143,7 +150,7 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// An internal [`Problem`] where the document has no such operation.
+    /// An internal [`Problem`] where the document has no such operation, or a schema in it is not valid.
     pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, Problem> {
         let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
             return Ok(Vec::new());
@@ -158,7 +165,7 @@ impl Contract {
                 None if declared.is_empty() => vec!["is unknown: the operation takes no query parameter".to_owned()],
                 None => vec![format!("is unknown: the parameters are {}", listed(declared.keys()))],
                 Some(_) if seen.contains(&name) => vec!["comes more than once".to_owned()],
-                Some(schema) => schema.check_text(&value),
+                Some(schema) => schema.check_text(&value)?,
             };
             let violation = |detail| Violation { pointer: None, parameter: Some(name.clone().into_owned()), detail };
             violations.extend(details.into_iter().map(violation));
@@ -169,21 +176,25 @@ impl Contract {
 }
 
 impl Schema {
-    fn compile(schema: Value, components: &Value) -> Result<Self, InvalidDocument> {
-        let validator = jsonschema::draft202012::options()
+    fn validator(&self) -> Result<&Validator, Problem> {
+        if let Some(compiled) = self.compiled.get() {
+            return Ok(compiled);
+        }
+        let compiled = jsonschema::draft202012::options()
             .should_validate_formats(true)
             .with_format("date-time", |text: &str| Timestamp::parse(text).is_some())
-            .build(&json!({ "allOf": [schema], "components": components }))
-            .map_err(|error| InvalidDocument(error.to_string()))?;
-        Ok(Self { validator, value: schema })
+            .build(&json!({ "allOf": [self.value], "components": *self.components }))
+            .map_err(|error| Problem::internal(&error))?;
+        Ok(self.compiled.get_or_init(|| compiled))
     }
 
     /// The rules that the text of a parameter breaks.
-    fn check_text(&self, text: &str) -> Vec<String> {
+    fn check_text(&self, text: &str) -> Result<Vec<String>, Problem> {
         let number = self.value.get("type").filter(|kind| *kind == "integer").and_then(|_| text.parse::<i64>().ok());
         let number = number.filter(|number| number.to_string() == text);
         let value = number.map_or_else(|| Value::from(text), Value::from);
-        self.validator.iter_errors(&value).flat_map(|error| self.explain(&error)).map(|(_, detail)| detail).collect()
+        let errors = self.validator()?.iter_errors(&value).flat_map(|error| self.explain(&error));
+        Ok(errors.map(|(_, detail)| detail).collect())
     }
 
     /// The JSON pointer and the rule, in words, of what an error reports.
@@ -260,4 +271,21 @@ fn listed<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
     let mut names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
     names.sort_unstable();
     names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Contract;
+    use crate::openapi::{self, Version};
+
+    #[test]
+    fn every_schema_of_the_document_is_valid() {
+        let contract = Contract::of(openapi::document(Version::V3_1)).unwrap();
+        let queries = contract.paths.values().flat_map(|path| path.queries.values()).flat_map(|query| query.values());
+        let schemas: Vec<_> = contract.bodies.values().chain(queries).collect();
+        assert_eq!(schemas.len(), 3 + 5, "of bodies and of parameters");
+        for schema in schemas {
+            assert!(schema.validator().is_ok(), "{schema:?}");
+        }
+    }
 }
