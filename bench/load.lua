@@ -48,6 +48,11 @@ function operations.patch()
   return send("PATCH", path_of_any(user) .. "/complete", user, body)
 end
 
+function operations.toggle()
+  local user = any(readers)
+  return send("PATCH", path_of_any(user) .. "/complete", user)
+end
+
 function operations.put()
   local user = any(readers)
   return send("PUT", path_of_any(user), user, text())
