@@ -9,6 +9,18 @@ fn send(client: &Client, method: Method, path: &str, condition: (&str, &str), bo
     client.with_header(method, path, (condition.0, Some(condition.1)), body.as_ref())
 }
 
+/// Every way to change a task: method, what follows its path, and body.
+fn changes() -> [(Method, &'static str, Option<Value>); 6] {
+    [
+        (Method::PUT, "", Some(json!({ "title": "y" }))),
+        (Method::PUT, "", Some(json!({}))),
+        (Method::PATCH, "/complete", None),
+        (Method::PATCH, "/complete", Some(json!({ "completed": true }))),
+        (Method::PATCH, "/complete", Some(json!({ "completed": false }))),
+        (Method::DELETE, "", None),
+    ]
+}
+
 #[test]
 fn every_answer_with_a_task_names_its_version_and_every_change_counts_it_up() {
     let server = Server::start(DATABASE);
@@ -66,14 +78,7 @@ fn a_read_with_the_version_that_is_known_costs_no_body() {
 fn a_change_is_made_only_to_a_version_that_is_expected() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
-    for (method, suffix, body) in [
-        (Method::PUT, "", Some(json!({ "title": "y" }))),
-        (Method::PUT, "", Some(json!({}))),
-        (Method::PATCH, "/complete", None),
-        (Method::PATCH, "/complete", Some(json!({ "completed": true }))),
-        (Method::PATCH, "/complete", Some(json!({ "completed": false }))),
-        (Method::DELETE, "", None),
-    ] {
+    for (method, suffix, body) in changes() {
         for (expected, problem) in [
             ("\"2\"", None),
             ("\"1\", \"2\"", None),
@@ -127,14 +132,7 @@ fn whose_task_it_is_comes_before_its_version() {
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
     let missing = "/api/tasks/0193d5a0-1111-7abc-8def-0123456789ab";
     for expected in ["\"1\"", "\"9\"", "\"1\", \"9\"", "W/\"1\"", "*"] {
-        for (method, suffix, body) in [
-            (Method::PUT, "", Some(json!({ "title": "y" }))),
-            (Method::PUT, "", Some(json!({}))),
-            (Method::PATCH, "/complete", None),
-            (Method::PATCH, "/complete", Some(json!({ "completed": true }))),
-            (Method::PATCH, "/complete", Some(json!({ "completed": false }))),
-            (Method::DELETE, "", None),
-        ] {
+        for (method, suffix, body) in changes() {
             let (condition, path, missing) =
                 (("If-Match", expected), format!("{path}{suffix}"), format!("{missing}{suffix}"));
             assert_eq!(send(&bob, method.clone(), &path, condition, body.clone()).problem(), "403 task_forbidden");
