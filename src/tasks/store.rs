@@ -226,7 +226,7 @@ impl<'a> Tasks<'a> {
             match self.db.one(&TASK, (), self.task(id, None)).await? {
                 Some(task) if version.is_some_and(|version| version != task.version) => return Err(StoreError::Stale),
                 Some(task) if task.completed == completed => return Ok(task),
-                // It was in that state, and has left it since.
+                // Another request has changed its state in between: try again.
                 Some(_) => {}
                 None => return Err(self.missing(id, version).await),
             }
