@@ -242,7 +242,9 @@ impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         let detail = match error {
             DbError::Unavailable(_) | DbError::Refused(_) => "the database cannot be reached; nothing was changed",
-            DbError::Lost(_) => "the database has gone; whether it made the change is unknown: read before you repeat",
+            DbError::Unknown(_) => {
+                "the database has gone; whether it made the change is unknown: read before you repeat"
+            }
             DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => return Self::internal(&error),
         };
         Self::new(Code::Unavailable, detail).caused_by(&error)

@@ -52,7 +52,7 @@ pub enum DbError {
     /// itself.
     Unavailable(String),
     /// The connection was lost before the answer: what was to be written may be or not.
-    Lost(String),
+    Unknown(String),
     /// The database will not have us: wrong password, unknown certificate, no such database.
     Refused(String),
     /// A mistake of this program or of the schema.
@@ -65,7 +65,7 @@ impl std::fmt::Display for DbError {
             Self::Unique(text) => ("unique constraint", text),
             Self::ForeignKey(text) => ("foreign key", text),
             Self::Unavailable(text) => ("unavailable", text),
-            Self::Lost(text) => ("connection lost", text),
+            Self::Unknown(text) => ("unknown outcome", text),
             Self::Refused(text) => ("refused", text),
             Self::Internal(text) => ("internal", text),
         };
@@ -148,7 +148,7 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// Any [`DbError`]; then none of them has happened, but for [`DbError::Lost`].
+    /// Any [`DbError`]; then none of them has happened, but for [`DbError::Unknown`].
     pub async fn insert<K: Ord + Copy>(
         &self,
         inserts: &Statements<K, Inserts>,
@@ -209,7 +209,7 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] and [`DbError::Lost`] where it does not.
+    /// [`DbError::Unavailable`] and [`DbError::Unknown`] where it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.ping(),

@@ -94,7 +94,7 @@ impl Connection {
         tracing::warn!(sql = statement.text(), "a statement takes too long and is cancelled");
         let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
         tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
-        let silent = |_| Err(DbError::Lost("the database does not answer".to_owned()));
+        let silent = |_| Err(DbError::Unknown("the database does not answer".to_owned()));
         timeout(CANCEL_TIMEOUT, answer).await.unwrap_or_else(silent)
     }
 
@@ -160,8 +160,8 @@ fn is_stale(error: &Error) -> bool {
 /// Why there is no connection: the server is away, or will not have us.
 fn connect_failed(error: &Error) -> DbError {
     match statement_failed(error) {
-        DbError::Lost(text) | DbError::Unavailable(text) if !is_tls(error) => DbError::Unavailable(text),
-        DbError::Lost(text) | DbError::Unavailable(text) | DbError::Internal(text) => DbError::Refused(text),
+        DbError::Unknown(text) | DbError::Unavailable(text) if !is_tls(error) => DbError::Unavailable(text),
+        DbError::Unknown(text) | DbError::Unavailable(text) | DbError::Internal(text) => DbError::Refused(text),
         other => other,
     }
 }
@@ -171,7 +171,7 @@ pub(super) fn statement_failed(error: &Error) -> DbError {
     let text = text(error);
     let Some(refusal) = error.as_db_error() else {
         let io = error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>);
-        return if io || error.is_closed() { DbError::Lost(text) } else { DbError::Internal(text) };
+        return if io || error.is_closed() { DbError::Unknown(text) } else { DbError::Internal(text) };
     };
     let code = refusal.code().code();
     match (code, code.get(..2).unwrap_or_default()) {
@@ -182,7 +182,7 @@ pub(super) fn statement_failed(error: &Error) -> DbError {
         // The protocol is violated (a pooler that will not have a parameter); no such database.
         ("08P01" | "3D000", _) | (_, "28") => DbError::Refused(text),
         // The connection or its server ends.
-        (_, "08" | "57") => DbError::Lost(text),
+        (_, "08" | "57") => DbError::Unknown(text),
         // Rolled back for another; out of disk, memory or connections; an error of its system.
         (_, "40" | "53" | "58") => DbError::Unavailable(text),
         _ => DbError::Internal(text),

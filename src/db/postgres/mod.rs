@@ -1,33 +1,28 @@
 //! PostgreSQL: a few connections that all callers share, in two lanes, so that reads do not wait behind writes.
 
 mod connection;
+mod migrate;
 mod tls;
 mod value;
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
     time::Duration,
 };
 
-use sea_orm::{
-    ColumnType, Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement, Value,
-};
+use sea_orm::{ColumnType, DbBackend, Statement};
 use tokio::{
     sync::Notify,
     task::JoinSet,
     time::{Instant, sleep, timeout_at},
 };
-use tokio_postgres::{Client, types::Type};
 
 use self::{
-    connection::{Connection, Connector, Outcome, statement_failed},
-    value::{Parameter, value},
+    connection::{Connection, Connector, Outcome},
+    value::value,
 };
 use super::{
-    DbError, Lanes, Rows,
-    migrate::{self, Migrations, Step},
-    row,
+    DbError, Lanes, Rows, row,
     statement::{Bound, Run, Sql},
     url::PostgresServer,
 };
@@ -38,8 +33,6 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Pauses between attempts to connect: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// Identifies the lock that migrations hold: any number, the same in every process.
-const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 
 /// A PostgreSQL server and the connections to it.
 #[derive(Debug)]
@@ -76,11 +69,13 @@ impl Postgres {
     async fn query(&self, statement: Bound<'_>) -> Result<Outcome, DbError> {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         let outcome = match self.pool.run(Lane::Reads, statement, deadline).await {
-            Err(DbError::Lost(_)) if Instant::now() < deadline => self.pool.run(Lane::Reads, statement, deadline).await,
+            Err(DbError::Unknown(_)) if Instant::now() < deadline => {
+                self.pool.run(Lane::Reads, statement, deadline).await
+            }
             outcome => outcome,
         };
         outcome.map_err(|error| match error {
-            DbError::Lost(text) => DbError::Unavailable(text),
+            DbError::Unknown(text) => DbError::Unavailable(text),
             error => error,
         })
     }
@@ -110,31 +105,6 @@ impl Postgres {
 
     async fn change(&self, statement: Bound<'_>) -> Result<Outcome, DbError> {
         self.pool.run(Lane::Writes, statement, Instant::now() + STATEMENT_TIMEOUT).await
-    }
-
-    /// Runs migrations on a connection of their own, inside one transaction under a lock that is released with it: both
-    /// pass through a pooler.
-    pub(super) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
-        let (client, driver) = self.connector.connect().await?;
-        let driver = tokio::spawn(driver);
-        let failed = |error| match statement_failed(&error) {
-            DbError::Lost(text) => DbError::Unavailable(text),
-            error => error,
-        };
-        let begin = format!(
-            "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;
-             SET LOCAL idle_in_transaction_session_timeout = '1min'; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
-        );
-        client.batch_execute(&begin).await.map_err(failed)?;
-        let session = Session(Arc::new(client));
-        let seaorm = Database::connect_proxy(DbBackend::Postgres, Arc::new(Box::new(session.clone())))
-            .await
-            .map_err(|error| DbError::Internal(error.to_string()))?;
-        let outcome = migrate::take(step, &seaorm).await;
-        let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
-        session.0.batch_execute(end).await.map_err(failed)?;
-        driver.abort();
-        outcome
     }
 }
 
@@ -236,55 +206,5 @@ async fn keep_connected(connector: Connector, pool: Arc<Pool>, lane: Lane) {
         }
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// The one connection over which SeaORM's migrator runs.
-#[derive(Clone)]
-struct Session(Arc<Client>);
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Session")
-    }
-}
-
-#[async_trait::async_trait]
-impl ProxyDatabaseTrait for Session {
-    async fn query(&self, statement: Statement) -> Result<Vec<ProxyRow>, DbErr> {
-        let values = statement.values.as_ref().map_or(&[][..], |values| &values.0);
-        let prepared = self.0.prepare(&statement.sql).await.map_err(session_failed)?;
-        let parameters: Vec<Parameter<'_>> = values.iter().map(Parameter).collect();
-        let parameters: Vec<_> =
-            parameters.iter().map(|parameter| parameter as &(dyn tokio_postgres::types::ToSql + Sync)).collect();
-        let rows = self.0.query(&prepared, &parameters).await.map_err(session_failed)?;
-        let row = |row: &tokio_postgres::Row| {
-            let value = |(index, column): (usize, &tokio_postgres::Column)| {
-                let value = match *column.type_() {
-                    Type::INT8 => Value::BigInt(row.try_get(index).map_err(session_failed)?),
-                    _ => Value::String(row.try_get(index).map_err(session_failed)?),
-                };
-                Ok((column.name().to_owned(), value))
-            };
-            row.columns().iter().enumerate().map(value).collect::<Result<BTreeMap<_, _>, DbErr>>().map(ProxyRow::new)
-        };
-        rows.iter().map(row).collect()
-    }
-
-    async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
-        if statement.values.is_none() {
-            // A migration's script: several statements at once.
-            self.0.batch_execute(&statement.sql).await.map_err(session_failed)?;
-        } else {
-            self.query(statement).await?;
-        }
-        Ok(ProxyExecResult::default())
-    }
-}
-
-fn session_failed(error: tokio_postgres::Error) -> DbErr {
-    match statement_failed(&error) {
-        DbError::Unavailable(text) | DbError::Lost(text) => DbErr::Conn(RuntimeErr::Internal(text)),
-        error => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
     }
 }

@@ -1,33 +1,29 @@
 //! SQLite: reads run inline, on a connection of each worker thread; writes go to one thread that commits in groups.
 
+mod migrate;
+mod value;
+
 use std::{
     fs,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, ToSql,
+    Connection, ErrorCode, OpenFlags,
     config::DbConfig,
     ffi::{SQLITE_CONSTRAINT_FOREIGNKEY, SQLITE_CONSTRAINT_PRIMARYKEY, SQLITE_CONSTRAINT_UNIQUE},
     params_from_iter,
-    types::{FromSql, ToSqlOutput, Value as Stored, ValueRef},
 };
-use sea_orm::{
-    ColumnType, Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement, Value,
-};
+use sea_orm::ColumnType;
 use thread_local::ThreadLocal;
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
+use self::value::{Parameter, value};
 use super::{
-    DbError, Rows,
-    migrate::{self, Migrations, Step},
-    row,
+    DbError, Rows, row,
     statement::{Bound, Run, Sql},
     url::SqliteFile,
 };
@@ -138,21 +134,6 @@ impl Sqlite {
         answered.await.map_err(|_| unavailable("failed"))?
     }
 
-    /// Runs migrations on a connection of their own, inside one transaction that holds the only write lock.
-    pub(super) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
-        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(Duration::from_mins(1)).map_err(failed)?;
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        let session = Session(Arc::new(Mutex::new(connection)));
-        let seaorm = Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(session.clone())))
-            .await
-            .map_err(|error| DbError::Internal(error.to_string()))?;
-        let outcome = migrate::take(step, &seaorm).await;
-        let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
-        session.lock().execute_batch(end).map_err(failed)?;
-        outcome
-    }
-
     /// Copies the write-ahead log into the main file, as far as no other process reads from it.
     pub(super) fn checkpoint(&self) -> Result<(), DbError> {
         let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
@@ -235,50 +216,6 @@ fn query<E: Rows>(connection: &Connection, statement: Bound<'_>) -> Result<Vec<E
     Ok(models)
 }
 
-/// A value of SeaORM as SQLite stores it: a UUID as its 16 bytes, a time as microseconds since 1970.
-struct Parameter<'a>(&'a Value);
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let owned = |value: Option<Stored>| Ok(ToSqlOutput::Owned(value.unwrap_or(Stored::Null)));
-        match self.0 {
-            Value::Bool(value) => value.to_sql(),
-            Value::Int(value) => value.to_sql(),
-            Value::BigInt(value) => value.to_sql(),
-            Value::BigUnsigned(value) => value.map(i64::try_from).transpose().map_or_else(
-                |error| Err(rusqlite::Error::ToSqlConversionFailure(error.into())),
-                |value| owned(value.map(Stored::Integer)),
-            ),
-            Value::String(value) => Ok(value.as_deref().map_or(ToSqlOutput::Owned(Stored::Null), ToSqlOutput::from)),
-            Value::Uuid(value) => owned(value.map(|id| Stored::Blob(id.into_bytes().into()))),
-            Value::ChronoDateTimeUtc(value) => owned(value.map(|time| Stored::Integer(time.timestamp_micros()))),
-            other => {
-                Err(rusqlite::Error::ToSqlConversionFailure(format!("no SQLite type is set for {other:?}").into()))
-            }
-        }
-    }
-}
-
-/// A stored value as the entity's column type reads it: SQLite itself knows neither UUID, time nor boolean.
-fn value(stored: ValueRef<'_>, kind: &ColumnType) -> Result<Value, DbError> {
-    fn read<T: FromSql>(stored: ValueRef<'_>) -> Result<Option<T>, DbError> {
-        Option::column_result(stored).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))
-    }
-    Ok(match kind {
-        ColumnType::Boolean => Value::Bool(read(stored)?),
-        ColumnType::Integer => Value::Int(read(stored)?),
-        ColumnType::BigInteger => Value::BigInt(read(stored)?),
-        ColumnType::String(_) | ColumnType::Text => Value::String(read(stored)?),
-        ColumnType::Uuid => Value::Uuid(read::<[u8; 16]>(stored)?.map(Uuid::from_bytes)),
-        ColumnType::TimestampWithTimeZone => Value::ChronoDateTimeUtc(read(stored)?.map(time).transpose()?),
-        other => return Err(DbError::Internal(format!("no SQLite type is set for {other:?}"))),
-    })
-}
-
-fn time(micros: i64) -> Result<DateTime<Utc>, DbError> {
-    DateTime::from_timestamp_micros(micros).ok_or_else(|| DbError::Internal("a time is out of range".into()))
-}
-
 fn failed(error: rusqlite::Error) -> DbError {
     let text = error.to_string();
     let rusqlite::Error::SqliteFailure(cause, _) = error else { return DbError::Internal(text) };
@@ -296,57 +233,5 @@ fn failed(error: rusqlite::Error) -> DbError {
             _,
         ) => DbError::Unavailable(text),
         _ => DbError::Internal(text),
-    }
-}
-
-/// The one connection over which SeaORM's migrator runs.
-#[derive(Debug, Clone)]
-struct Session(Arc<Mutex<Connection>>);
-
-impl Session {
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[async_trait::async_trait]
-impl ProxyDatabaseTrait for Session {
-    async fn query(&self, statement: Statement) -> Result<Vec<ProxyRow>, DbErr> {
-        let connection = self.lock();
-        let mut prepared = connection.prepare(&statement.sql).map_err(session_failed)?;
-        let names: Vec<String> = prepared.column_names().into_iter().map(str::to_owned).collect();
-        let row = |row: &rusqlite::Row<'_>| {
-            let value = |(index, name): (usize, &String)| {
-                let value = match row.get_ref(index)? {
-                    ValueRef::Integer(value) => Value::BigInt(Some(value)),
-                    value => Value::String(Option::column_result(value)?),
-                };
-                Ok((name.clone(), value))
-            };
-            names.iter().enumerate().map(value).collect::<rusqlite::Result<_>>().map(ProxyRow::new)
-        };
-        let rows = prepared.query_map(params_from_iter(values(&statement)), row).map_err(session_failed)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(session_failed)
-    }
-
-    async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
-        let connection = self.lock();
-        let changed = match statement.values {
-            // A migration's script: several statements at once.
-            None => connection.execute_batch(&statement.sql).map(|()| 0),
-            Some(_) => connection.execute(&statement.sql, params_from_iter(values(&statement))),
-        };
-        Ok(ProxyExecResult::new(0, changed.map_err(session_failed)? as u64))
-    }
-}
-
-fn values(statement: &Statement) -> impl Iterator<Item = Parameter<'_>> {
-    statement.values.iter().flat_map(|values| &values.0).map(Parameter)
-}
-
-fn session_failed(error: rusqlite::Error) -> DbErr {
-    match failed(error) {
-        DbError::Unavailable(text) => DbErr::Conn(RuntimeErr::Internal(text)),
-        error => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
     }
 }
