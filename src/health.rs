@@ -36,12 +36,13 @@ pub fn live() -> Response {
     Json(Health { status: "ok" }).into_response()
 }
 
-/// `GET /ready`: the database answers, and the server is not about to stop.
+/// `GET /ready`: the schema is up to date, the database answers and takes changes, and the server is not about to stop.
 #[handler]
 pub async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
     if stopping.0.0.load(Relaxed) {
         return Err(Problem::new(Code::Unavailable, "the server is about to stop").into());
     }
-    db.ping().await.map_err(Problem::from)?;
+    let not_ready = |error| Problem::new(Code::Unavailable, "the database is not ready").caused_by(&error);
+    db.ping().await.map_err(not_ready)?;
     Ok(Json(Health { status: "ready" }).into_response())
 }

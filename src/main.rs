@@ -1,25 +1,29 @@
 //! The command line.
 
-use std::{fmt::Display, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{fmt::Display, net::SocketAddr, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use todo_api::{
     app::{self, State},
     auth::{self, Key, Verifier},
     config::{Auth, AuthOptions, Database, DatabaseOptions, Serve, ServeOptions},
-    db::{Db, DbError},
+    db::{Db, DbError, Outage},
     health::Stopping,
     openapi, server, tasks, telemetry,
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
+    time::timeout,
 };
 
 /// Files beside the connections: the database, the listener, standard streams.
 const OTHER_FILES: u64 = 256;
-/// Time between two looks for a database that is not there yet.
+/// Time between two attempts to prepare a database that is not there yet, and the longest where it cannot be used.
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_DATABASE_PAUSE: Duration = Duration::from_secs(5);
+/// How long the first attempt may take before the log says where the server listens.
+const GREETING_DELAY: Duration = Duration::from_millis(500);
 const DEV_USER: &str = "demo";
 const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
@@ -152,7 +156,10 @@ fn run() -> Result<(), Failure> {
 
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failure)?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(work);
+    // What still waits for a name server or a lock of a file is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure> {
@@ -163,16 +170,28 @@ fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure>
 }
 
 async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
-    let db = Db::open(&database.url, database.lanes).map_err(failure)?;
+    let db = open(&database)?;
     let migrations = match step {
         Step::Up => db.migrate_up().await,
         Step::Down => db.migrate_down().await,
         Step::Status => db.migrations().await,
     };
-    for migration in migrations.map_err(failure)?.0 {
+    for migration in migrations.map_err(|error| unusable(&database, error))?.0 {
         println!("{:<8} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
     }
     db.close().map_err(failure)
+}
+
+fn open(database: &Database) -> Result<Db, Failure> {
+    Db::open(&database.url, database.lanes).map_err(|error| unusable(database, error))
+}
+
+/// The database cannot be used: by a mistake in its URL, or else by one of its own.
+fn unusable(database: &Database, error: DbError) -> Failure {
+    match error {
+        DbError::Refused(text) => misuse(format!("{}: {text}", database.variable)),
+        error => failure(error),
+    }
 }
 
 async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
@@ -181,9 +200,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
         tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
     }
-    let db = Db::open(&database.url, database.lanes).map_err(failure)?;
-    let migrated = migrate_and_connect(&db).await?;
-
+    let db = open(&database)?;
     let stopping = Stopping::default();
     let dev = dev.then(|| token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
     let Auth { secret, published, issuer, audience } = auth;
@@ -210,57 +227,62 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
         tracing::info!("stopping");
         stopping.begin();
     };
-    let background = tokio::spawn({
-        let db = db.clone();
-        async move {
-            if !migrated {
-                wait_for_database(&db).await;
-            }
-            tasks::remove_expired(db).await;
-        }
-    });
     let keys = tokio::spawn(async move {
         if let Some(published) = published {
             published.keep_fresh().await;
         }
     });
-    tracing::info!(%address, "listening");
-    if let Some(token) = dev {
-        greet(address, &token);
+    // The server answers from now on; what it says of its start waits for the database, but not for long.
+    let greeting = || {
+        tracing::info!(%address, "listening");
+        if let Some(token) = &dev {
+            greet(address, token);
+        }
+    };
+    tokio::select! {
+        failed = prepare(&database, &db, greeting) => return Err(failed),
+        () = server::serve(listener, app, serve.limits, stop) => {}
     }
-    server::serve(listener, app, serve.limits, stop).await;
-    background.abort();
     keys.abort();
     db.close().map_err(failure)?;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Brings the schema up to date and connects; `false` where the database is not there yet.
-async fn migrate_and_connect(db: &Db) -> Result<bool, Failure> {
-    match db.migrate_up().await {
-        Ok(_) => {
-            db.connect();
-            Ok(true)
-        }
-        Err(DbError::Unavailable(cause)) => {
-            tracing::warn!(cause, "the database is not there yet");
-            Ok(false)
-        }
-        Err(error) => Err(failure(error)),
+/// Brings the schema up to date, connects, and then removes what expires. Ends where the first attempt shows that the
+/// database cannot be used; later all that can be done is to try on.
+async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
+    let outage = Outage::default();
+    let mut first = pin!(db.migrate_up());
+    let early = timeout(GREETING_DELAY, &mut first).await.ok();
+    if early.is_none() {
+        outage.report(&"it does not answer");
+        greet();
     }
-}
-
-/// Waits for the database to come. What else is wrong with it can only be logged by now.
-async fn wait_for_database(db: &Db) {
-    loop {
-        tokio::time::sleep(DATABASE_PAUSE).await;
-        match migrate_and_connect(db).await {
-            Ok(true) => return,
-            Ok(false) => {}
-            Err(Failure(error, _)) => tracing::error!(error, "the database cannot be used"),
-        }
+    let in_time = early.is_some();
+    let mut attempt = match early {
+        Some(attempt) => attempt,
+        None => first.await,
+    };
+    if let Err(error @ (DbError::Refused(_) | DbError::Internal(_))) = attempt {
+        return unusable(database, error);
     }
+    if in_time {
+        greet();
+    }
+    let mut pause = DATABASE_PAUSE;
+    while let Err(error) = attempt {
+        outage.report(&error);
+        tokio::time::sleep(pause).await;
+        // An outage may end at any moment; a mistake takes a person.
+        if !matches!(error, DbError::Unavailable(_)) {
+            pause = (pause * 2).min(LONGEST_DATABASE_PAUSE);
+        }
+        attempt = db.migrate_up().await;
+    }
+    outage.over();
+    db.connect();
+    tasks::remove_expired(db.clone()).await
 }
 
 /// What to do next.

@@ -243,7 +243,7 @@ impl From<DbError> for Problem {
         let detail = match error {
             DbError::Unavailable(_) | DbError::Refused(_) => "the database cannot be reached; nothing was changed",
             DbError::Unknown(_) => {
-                "the database has gone; whether it made the change is unknown: read before you repeat"
+                "the database did not answer; whether the change was made is unknown: read before you repeat"
             }
             DbError::Unique(_) | DbError::ForeignKey(_) | DbError::Internal(_) => return Self::internal(&error),
         };

@@ -78,8 +78,10 @@ impl Server {
         let output =
             Command::new(binary()).arg("serve").current_dir(&folder).env_clear().envs(environment).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{errors}");
-        errors.lines().last().unwrap().to_owned()
+        assert_eq!(output.status.code(), Some(2), "{errors}");
+        let line = errors.lines().last().unwrap();
+        assert!(line.starts_with("todo-api: DATABASE_URL: "), "{line}");
+        line.to_owned()
     }
 
     /// Several servers that start at the same time on one fresh database.

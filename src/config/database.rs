@@ -24,9 +24,13 @@ pub struct DatabaseOptions {
     db_write_connections: String,
 }
 
+const DATABASE_URL: &str = "DATABASE_URL";
+
 /// The checked [`DatabaseOptions`].
 #[derive(Debug)]
 pub struct Database {
+    /// The variable that says where it is.
+    pub variable: &'static str,
     /// Where it is.
     pub url: DatabaseUrl,
     /// The connections to share.
@@ -39,9 +43,10 @@ impl DatabaseOptions {
     /// [`ConfigError`] for a URL that names no database.
     pub fn check(&self) -> Result<Database, ConfigError> {
         let neon = given(self.neon_db_url.as_deref()).map(|url| ("NEON_DB_URL", url));
-        let other = given(self.database_url.as_deref()).map(|url| ("DATABASE_URL", url));
-        let (variable, url) = neon.or(other).unwrap_or(("DATABASE_URL", DatabaseUrl::EMBEDDED));
+        let other = given(self.database_url.as_deref()).map(|url| (DATABASE_URL, url));
+        let (variable, url) = neon.or(other).unwrap_or((DATABASE_URL, DatabaseUrl::EMBEDDED));
         Ok(Database {
+            variable,
             url: url.parse().map_err(|InvalidUrl(problem)| invalid(variable, problem, DatabaseUrl::EMBEDDED))?,
             lanes: Lanes {
                 reads: number("DB_READ_CONNECTIONS", &self.db_read_connections, 1000, "2")?,
@@ -55,6 +60,6 @@ impl Database {
     /// The embedded one, whatever the environment says.
     #[must_use]
     pub fn embedded() -> Self {
-        Self { url: DatabaseUrl::embedded(), lanes: Lanes { reads: 1, writes: 1 } }
+        Self { variable: DATABASE_URL, url: DatabaseUrl::embedded(), lanes: Lanes { reads: 1, writes: 1 } }
     }
 }

@@ -3,6 +3,7 @@
 //! No line outside this folder knows which database runs.
 
 mod migrate;
+mod outage;
 mod postgres;
 mod row;
 mod sqlite;
@@ -12,13 +13,16 @@ mod url;
 use std::sync::Arc;
 
 use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIntoModel, UpdateMany, Value};
+use tokio::time::Instant;
+use uuid::Uuid;
 
 pub use self::{
     migrate::Migrations,
+    outage::Outage,
     statement::{Build, Inserts, Merge, Sql, Statements, argument},
     url::{DatabaseUrl, InvalidUrl},
 };
-use self::{migrate::Step, statement::Run};
+use self::{migrate::Step, postgres::Subject, statement::Run};
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Db(Arc<Backend>);
 
 #[derive(Debug)]
 enum Backend {
-    Sqlite(sqlite::Sqlite),
+    Sqlite(Box<sqlite::Sqlite>),
     Postgres(postgres::Postgres),
 }
 
@@ -51,7 +55,7 @@ pub enum DbError {
     /// The database cannot be reached or cannot write (disk full, I/O error); nothing was written, and it may recover by
     /// itself.
     Unavailable(String),
-    /// The connection was lost before the answer: what was to be written may be or not.
+    /// There was no answer, or one that leaves it open: the change may have happened or not, or may still happen.
     Unknown(String),
     /// The database will not have us: wrong password, unknown certificate, no such database.
     Refused(String),
@@ -59,17 +63,32 @@ pub enum DbError {
     Internal(String),
 }
 
+impl DbError {
+    /// The text alone, without the kind.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Unique(text)
+            | Self::ForeignKey(text)
+            | Self::Unavailable(text)
+            | Self::Unknown(text)
+            | Self::Refused(text)
+            | Self::Internal(text) => text,
+        }
+    }
+}
+
 impl std::fmt::Display for DbError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (kind, text) = match self {
-            Self::Unique(text) => ("unique constraint", text),
-            Self::ForeignKey(text) => ("foreign key", text),
-            Self::Unavailable(text) => ("unavailable", text),
-            Self::Unknown(text) => ("unknown outcome", text),
-            Self::Refused(text) => ("refused", text),
-            Self::Internal(text) => ("internal", text),
+        let kind = match self {
+            Self::Unique(_) => "unique constraint",
+            Self::ForeignKey(_) => "foreign key",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unknown(_) => "unknown outcome",
+            Self::Refused(_) => "refused",
+            Self::Internal(_) => "internal",
         };
-        write!(f, "{kind}: {text}")
+        write!(f, "{kind}: {}", self.text())
     }
 }
 
@@ -96,7 +115,7 @@ impl Db {
     /// [`DbError::Unavailable`] where the file cannot be opened or created, [`DbError::Refused`] where TLS cannot be set up.
     pub fn open(url: &DatabaseUrl, lanes: Lanes) -> Result<Self, DbError> {
         Ok(Self(Arc::new(match url {
-            DatabaseUrl::Sqlite(file) => Backend::Sqlite(sqlite::Sqlite::open(file)?),
+            DatabaseUrl::Sqlite(file) => Backend::Sqlite(Box::new(sqlite::Sqlite::open(file)?)),
             DatabaseUrl::Postgres(server) => Backend::Postgres(postgres::Postgres::open(server, lanes)?),
         })))
     }
@@ -109,92 +128,14 @@ impl Db {
         }
     }
 
-    /// The first row of a query, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn one<K: Ord + Copy, E: Rows>(
-        &self,
-        query: &Statements<K, Select<E>>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<Option<E::Model>, DbError> {
-        Ok(self.read::<E>(query.bind(self.backend(), key, arguments)).await?.into_iter().next())
-    }
-
-    /// The rows of several queries, merged.
-    ///
-    /// # Errors
-    ///
-    /// As [`Db::one`].
-    pub async fn merge<K: Ord + Copy, E: Rows>(
-        &self,
-        merge: &Statements<K, Merge<E>>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<Vec<E::Model>, DbError> {
-        self.read::<E>(merge.bind(self.backend(), key, arguments)).await
-    }
-
-    async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()),
-            Backend::Postgres(postgres) => postgres.read::<E>(query.statement()).await,
-        }
-    }
-
-    /// Runs several inserts that stand or fall together.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`]; then none of them has happened, but for [`DbError::Unknown`].
-    pub async fn insert<K: Ord + Copy>(
-        &self,
-        inserts: &Statements<K, Inserts>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<(), DbError> {
-        let inserts = inserts.bind(self.backend(), key, arguments);
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
-            Backend::Postgres(postgres) => postgres.execute_together(inserts).await,
-        }
-    }
-
-    /// Updates rows and answers them as they are afterwards.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`].
-    pub async fn update<K: Ord + Copy, E: Rows>(
-        &self,
-        update: &Statements<K, UpdateMany<E>>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<Vec<E::Model>, DbError> {
-        let update = update.bind(self.backend(), key, arguments);
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
-            Backend::Postgres(postgres) => postgres.write::<E>(update.statement()).await,
-        }
-    }
-
-    /// Deletes rows and answers how many.
-    ///
-    /// # Errors
-    ///
-    /// Any [`DbError`].
-    pub async fn delete<K: Ord + Copy, E: EntityTrait>(
-        &self,
-        delete: &Statements<K, DeleteMany<E>>,
-        key: K,
-        arguments: Vec<Value>,
-    ) -> Result<u64, DbError> {
-        let delete = delete.bind(self.backend(), key, arguments);
-        match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
-            Backend::Postgres(postgres) => postgres.execute(delete.statement()).await,
+    /// The database for one request of this tenant: its statements share one deadline, and it takes no more than its share
+    /// of the connections.
+    #[must_use]
+    pub fn of<'a>(&'a self, tenant: &'a str) -> Requested<'a> {
+        Requested {
+            db: self,
+            subject: Subject { tenant, row: None },
+            deadline: Instant::now() + postgres::STATEMENT_TIMEOUT,
         }
     }
 
@@ -261,6 +202,112 @@ impl Db {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.checkpoint(),
             Backend::Postgres(_) => Ok(()),
+        }
+    }
+}
+
+/// The database as one request uses it.
+#[derive(Debug, Clone, Copy)]
+pub struct Requested<'a> {
+    db: &'a Db,
+    subject: Subject<'a>,
+    deadline: Instant,
+}
+
+impl Requested<'_> {
+    /// For changes of this row, which are made one after the other.
+    #[must_use]
+    pub fn on(mut self, row: Uuid) -> Self {
+        self.subject.row = Some(row);
+        self
+    }
+
+    /// The first row of a query, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`] and [`DbError::Internal`].
+    pub async fn one<K: Ord + Copy, E: Rows>(
+        &self,
+        query: &Statements<K, Select<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Option<E::Model>, DbError> {
+        Ok(self.read::<E>(query.bind(self.db.backend(), key, arguments)).await?.into_iter().next())
+    }
+
+    /// The rows of several queries, merged.
+    ///
+    /// # Errors
+    ///
+    /// As [`Requested::one`].
+    pub async fn merge<K: Ord + Copy, E: Rows>(
+        &self,
+        merge: &Statements<K, Merge<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<E::Model>, DbError> {
+        self.read::<E>(merge.bind(self.db.backend(), key, arguments)).await
+    }
+
+    async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
+        match &*self.db.0 {
+            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()),
+            Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
+        }
+    }
+
+    /// Runs several inserts that stand or fall together.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`]; then none of them has happened, except that [`DbError::Unknown`] leaves it open.
+    pub async fn insert<K: Ord + Copy>(
+        &self,
+        inserts: &Statements<K, Inserts>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<(), DbError> {
+        let inserts = inserts.bind(self.db.backend(), key, arguments);
+        match &*self.db.0 {
+            Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
+            Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
+        }
+    }
+
+    /// Updates rows and answers them as they are afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`].
+    pub async fn update<K: Ord + Copy, E: Rows>(
+        &self,
+        update: &Statements<K, UpdateMany<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<Vec<E::Model>, DbError> {
+        let update = update.bind(self.db.backend(), key, arguments);
+        match &*self.db.0 {
+            Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
+            Backend::Postgres(postgres) => postgres.write::<E>(self.subject, update.statement(), self.deadline).await,
+        }
+    }
+
+    /// Deletes rows and answers how many.
+    ///
+    /// # Errors
+    ///
+    /// Any [`DbError`].
+    pub async fn delete<K: Ord + Copy, E: EntityTrait>(
+        &self,
+        delete: &Statements<K, DeleteMany<E>>,
+        key: K,
+        arguments: Vec<Value>,
+    ) -> Result<u64, DbError> {
+        let delete = delete.bind(self.db.backend(), key, arguments);
+        match &*self.db.0 {
+            Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
+            Backend::Postgres(postgres) => postgres.execute(self.subject, delete.statement(), self.deadline).await,
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use tokio_postgres::config::SslMode;
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode, TargetSessionAttrs},
+};
 
 /// Where the database is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +28,10 @@ pub struct SqliteFile {
 /// A PostgreSQL server, and how to reach it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresServer {
-    /// Everything but TLS.
-    pub config: tokio_postgres::Config,
+    /// How to reach each host, in the order in which they are tried; all but TLS.
+    pub hosts: Vec<Config>,
+    /// For the whole of connecting to one address, TLS and authentication included.
+    pub connect_timeout: Duration,
     /// Whether to encrypt, and whom to believe.
     pub tls: Tls,
 }
@@ -47,8 +52,16 @@ pub enum Tls {
 
 impl fmt::Debug for PostgresServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts = self.config.get_hosts();
+        let hosts: Vec<_> = self.hosts.iter().flat_map(Config::get_hosts).collect();
         f.debug_struct("PostgresServer").field("hosts", &hosts).field("tls", &self.tls).finish_non_exhaustive()
+    }
+}
+
+impl PostgresServer {
+    /// What a server must offer to be connected to.
+    #[must_use]
+    pub fn target_session_attrs(&self) -> TargetSessionAttrs {
+        self.hosts.first().map_or(TargetSessionAttrs::ReadWrite, Config::get_target_session_attrs)
     }
 }
 
@@ -101,11 +114,12 @@ fn sqlite(rest: &str) -> Result<SqliteFile, InvalidUrl> {
 
 fn postgres(url: &str) -> Result<PostgresServer, InvalidUrl> {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let (mut mode, mut authorities) = (None, None);
-    // tokio-postgres does not know these two; it gets all others.
+    let (mut mode, mut authorities, mut target) = (None, None, None);
+    // tokio-postgres does not know these as we take them; it gets all others.
     let others = query.split('&').filter(|parameter| match parameter.split_once('=') {
         Some(("sslmode", value)) => mode.replace(value).is_some(),
         Some(("sslrootcert", value)) => authorities.replace(value).is_some(),
+        Some(("target_session_attrs", value)) => target.replace(value).is_some(),
         _ => true,
     });
     let others = others.collect::<Vec<_>>().join("&");
@@ -127,11 +141,58 @@ fn postgres(url: &str) -> Result<PostgresServer, InvalidUrl> {
     if config.get_application_name().is_none() {
         config.application_name(env!("CARGO_PKG_NAME"));
     }
+    config.target_session_attrs(match target.unwrap_or("read-write") {
+        "read-write" | "primary" => TargetSessionAttrs::ReadWrite,
+        "any" => TargetSessionAttrs::Any,
+        _ => return Err(invalid("has a target_session_attrs other than read-write, primary and any")),
+    });
     // A host that is gone without a word is noticed by the kernel, soon.
-    config.connect_timeout(config.get_connect_timeout().copied().unwrap_or(Duration::from_secs(2)));
     config.keepalives_idle(Duration::from_secs(10)).keepalives_interval(Duration::from_secs(5)).keepalives_retries(3);
     config.tcp_user_timeout(Duration::from_secs(15));
-    Ok(PostgresServer { config, tls })
+    let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    Ok(PostgresServer { hosts: each_host(&config)?, connect_timeout, tls })
+}
+
+/// Time to connect where the URL sets none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The same for each host alone. tokio-postgres would try them all by itself, but bounds only the TCP handshake.
+fn each_host(all: &Config) -> Result<Vec<Config>, InvalidUrl> {
+    let (hosts, addresses, ports) = (all.get_hosts(), all.get_hostaddrs(), all.get_ports());
+    let count = hosts.len().max(addresses.len());
+    if !(hosts.is_empty() || addresses.is_empty() || hosts.len() == addresses.len()) {
+        return Err(invalid("names as many hostaddr as hosts, or none"));
+    }
+    if ports.len() > 1 && ports.len() != count {
+        return Err(invalid("names a port for some of its hosts only; name one for each, or one for all"));
+    }
+    let host = |n: usize| {
+        let mut one = Config::new();
+        one.ssl_mode(all.get_ssl_mode())
+            .ssl_negotiation(all.get_ssl_negotiation())
+            .channel_binding(all.get_channel_binding())
+            .target_session_attrs(all.get_target_session_attrs())
+            .load_balance_hosts(all.get_load_balance_hosts())
+            .keepalives(all.get_keepalives())
+            .keepalives_idle(all.get_keepalives_idle());
+        match hosts.get(n) {
+            Some(Host::Tcp(name)) => drop(one.host(name)),
+            Some(Host::Unix(folder)) => drop(one.host_path(folder)),
+            None => {}
+        }
+        addresses.get(n).map(|address| one.hostaddr(*address));
+        ports.get(n).or(ports.first()).map(|port| one.port(*port));
+        all.get_user().map(|user| one.user(user));
+        all.get_password().map(|password| one.password(password));
+        all.get_dbname().map(|name| one.dbname(name));
+        all.get_options().map(|options| one.options(options));
+        all.get_application_name().map(|name| one.application_name(name));
+        all.get_tcp_user_timeout().map(|limit| one.tcp_user_timeout(*limit));
+        all.get_keepalives_interval().map(|interval| one.keepalives_interval(interval));
+        all.get_keepalives_retries().map(|retries| one.keepalives_retries(retries));
+        one
+    };
+    Ok((0..count).map(host).collect())
 }
 
 /// What is wrong with a URL, by tokio-postgres; its causes name parameters, not values.
@@ -176,8 +237,40 @@ mod tests {
             let url = format!("postgresql://alice:PASSWORD@db.example:5433/todo{query}");
             let Ok(DatabaseUrl::Postgres(server)) = url.parse() else { panic!("{url}") };
             assert_eq!(server.tls, tls, "{url}");
-            assert_eq!((server.config.get_ports(), server.config.get_dbname()), (&[5433][..], Some("todo")));
+            let host = &server.hosts[0];
+            assert_eq!((host.get_ports(), host.get_dbname()), (&[5433][..], Some("todo")));
             assert!(!format!("{server:?}").contains("PASSWORD"));
+        }
+    }
+
+    #[test]
+    fn each_host_of_a_url_keeps_everything_else() {
+        let url =
+            "postgresql://alice:PASSWORD@a:5433,b/todo?options=-csearch_path%3Dx&connect_timeout=7&sslmode=disable";
+        let Ok(DatabaseUrl::Postgres(server)) = url.parse() else { panic!("{url}") };
+        assert_eq!(server.connect_timeout, Duration::from_secs(7));
+        let Ok(DatabaseUrl::Postgres(lone)) = url.replace(",b", "").parse() else { panic!("{url}") };
+        assert_eq!(server.hosts[0], lone.hosts[0]);
+        let [first, second] = &server.hosts[..] else { panic!("{server:?}") };
+        let mut expected = first.clone();
+        assert_eq!((first.get_password(), first.get_options()), (Some(&b"PASSWORD"[..]), Some("-csearch_path=x")));
+        assert_eq!((second.get_hosts(), second.get_ports()), (&[Host::Tcp("b".to_owned())][..], &[5432][..]));
+        expected.hostaddr([127, 0, 0, 1].into());
+        assert_ne!(&expected, first);
+    }
+
+    #[test]
+    fn connections_are_read_write_unless_the_url_says_any() {
+        for (query, target) in [
+            ("", TargetSessionAttrs::ReadWrite),
+            ("?target_session_attrs=read-write", TargetSessionAttrs::ReadWrite),
+            ("?target_session_attrs=primary", TargetSessionAttrs::ReadWrite),
+            ("?target_session_attrs=any", TargetSessionAttrs::Any),
+        ] {
+            let Ok(DatabaseUrl::Postgres(server)) = format!("postgresql://a,b/todo{query}").parse() else {
+                panic!("{query}")
+            };
+            assert!(server.hosts.iter().all(|host| host.get_target_session_attrs() == target), "{query}");
         }
     }
 
@@ -199,6 +292,8 @@ mod tests {
             "postgresql://u:PASSWORD@h/d?sslmode=disable&sslrootcert=x",
             "postgresql://u:PASSWORD@h/d?channel_binding=maybe",
             "postgresql://u:PASSWORD@h/d?sslcert=PASSWORD",
+            "postgresql://u:PASSWORD@h/d?target_session_attrs=read-only",
+            "postgresql://u:PASSWORD@a:1,b:2,c/d?port=1,2",
         ] {
             let error = url.parse::<DatabaseUrl>().unwrap_err();
             assert!(!error.0.contains("PASSWORD"), "{error:?}");

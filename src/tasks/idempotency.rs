@@ -82,7 +82,7 @@ pub(super) fn fingerprint(request: &impl Serialize) -> String {
 }
 
 /// Removes expired keys, now and ever after, in batches.
-pub async fn remove_expired(db: Db) {
+pub async fn remove_expired(db: Db) -> ! {
     loop {
         match remove_batch(&db).await {
             Ok(removed) if removed == BATCH => continue,
@@ -94,7 +94,7 @@ pub async fn remove_expired(db: Db) {
 }
 
 async fn remove_batch(db: &Db) -> Result<u64, DbError> {
-    db.delete(&EXPIRED, (), vec![expiry().into()]).await
+    db.of("").delete(&EXPIRED, (), vec![expiry().into()]).await
 }
 
 const OWNER: u64 = argument(0);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     auth::User,
-    db::{Db, DbError, Statements},
+    db::{Db, DbError, Requested, Statements},
     timestamp::Timestamp,
 };
 
@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 3;
 /// The tasks of one user: the only way to the table.
 #[derive(Debug)]
 pub(super) struct Tasks<'a> {
-    db: &'a Db,
+    db: Requested<'a>,
     owner: &'a User,
 }
 
@@ -78,8 +78,8 @@ pub(super) enum Creation {
 }
 
 impl<'a> Tasks<'a> {
-    pub(super) const fn of(db: &'a Db, owner: &'a User) -> Self {
-        Self { db, owner }
+    pub(super) fn of(db: &'a Db, owner: &'a User) -> Self {
+        Self { db: db.of(owner.id()), owner }
     }
 
     /// A page of the user's tasks; ties break by id.
@@ -246,12 +246,12 @@ impl<'a> Tasks<'a> {
         let mut arguments = self.task(id, version);
         arguments.push(now.into());
         arguments.extend(values);
-        Ok(self.db.update(updates, (key, version.is_some()), arguments).await?.pop())
+        Ok(self.db.on(id).update(updates, (key, version.is_some()), arguments).await?.pop())
     }
 
     pub(super) async fn delete(&self, id: Uuid, expected: Option<&[i64]>) -> Result<(), StoreError> {
         let version = self.version(id, expected).await?;
-        match self.db.delete(&DELETIONS, version.is_some(), self.task(id, version)).await? {
+        match self.db.on(id).delete(&DELETIONS, version.is_some(), self.task(id, version)).await? {
             0 => Err(self.missing(id, version).await),
             _ => Ok(()),
         }

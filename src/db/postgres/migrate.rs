@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use tokio_postgres::{Client, types::Type};
 
-use super::{Postgres, connection::statement_failed, value::Parameter};
+use super::{Postgres, sqlstate::on_statement, value::Parameter};
 use crate::db::{
     DbError,
     migrate::{self, Migrations, Step},
@@ -22,7 +22,7 @@ impl Postgres {
     pub(in crate::db) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
         let (client, driver) = self.connector.connect().await?;
         let driver = tokio::spawn(driver);
-        let failed = |error| match statement_failed(&error) {
+        let failed = |error| match on_statement(&error).end() {
             DbError::Unknown(text) => DbError::Unavailable(text),
             error => error,
         };
@@ -87,7 +87,7 @@ impl ProxyDatabaseTrait for Session {
 }
 
 fn session_failed(error: tokio_postgres::Error) -> DbErr {
-    match statement_failed(&error) {
+    match on_statement(&error).end() {
         DbError::Unavailable(text) | DbError::Unknown(text) => DbErr::Conn(RuntimeErr::Internal(text)),
         error => DbErr::Exec(RuntimeErr::Internal(error.to_string())),
     }

@@ -1,0 +1,426 @@
+//! The connections, in two lanes, so that reads do not wait behind changes.
+//!
+//! Reads share a few connections, on which they are pipelined. A change has a connection for itself: so it never waits
+//! behind a change of somebody else that is stuck, and until it is sent it certainly has not happened. A change that was
+//! sent is never cancelled, since PostgreSQL may end a cancelled commit with success. Where it gets no answer in time, its
+//! connection is set aside with it and another takes its place. Of those set aside there are at most as many as the lane
+//! has connections; after that the lane shrinks, until no change is sent any more.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, Semaphore, watch},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+use tokio_postgres::Error;
+
+use super::{
+    Held, STATEMENT_TIMEOUT,
+    connect::Connector,
+    connection::{Connection, Outcome, READ_ONLY, SILENT},
+    sqlstate::Failure,
+};
+use crate::db::{DbError, Lanes, outage::Outage, statement::Bound};
+
+/// Pauses between attempts to connect: the first, and the longest while the server is away.
+const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// Pause where the server will not have us.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// Time for a connection under suspicion to answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The connections that there are.
+#[derive(Debug)]
+pub(super) struct Pool {
+    lanes: Lanes,
+    reads: RwLock<Vec<Arc<Connection>>>,
+    joined: Notify,
+    writes: Mutex<Writes>,
+    /// One permit for each idle connection of the writes.
+    idle: Semaphore,
+    /// One permit for each connection that may still be set aside.
+    aside: Arc<Semaphore>,
+    /// Changes when a connection was found to be of no use: the others may be, too.
+    suspicion: watch::Sender<()>,
+    /// Whether a connection whose server is read-only is of use.
+    read_only: bool,
+    /// Whether the last change had no answer in time.
+    doubtful: AtomicBool,
+    outage: Outage,
+}
+
+#[derive(Debug, Default)]
+struct Writes {
+    /// Those that no change has; the last is the one used last.
+    idle: Vec<Arc<Connection>>,
+    /// How many there are, those in use included.
+    live: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Reads,
+    Writes,
+}
+
+impl Pool {
+    pub(super) fn new(lanes: Lanes, read_only: bool) -> Arc<Self> {
+        Arc::new(Self {
+            lanes,
+            reads: RwLock::default(),
+            joined: Notify::new(),
+            writes: Mutex::default(),
+            idle: Semaphore::new(0),
+            aside: Arc::new(Semaphore::new(lanes.writes)),
+            suspicion: watch::Sender::new(()),
+            read_only,
+            doubtful: AtomicBool::new(false),
+            outage: Outage::default(),
+        })
+    }
+
+    /// Whether the last change had no answer in time, and none has had one since.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Relaxed)
+    }
+
+    /// Runs a read on the connection that has the fewest in flight, or the newest of those.
+    pub(super) async fn read(self: &Arc<Self>, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, Failure> {
+        tracing::debug!(sql = statement.text(), "run");
+        if let Some(connection) = self.pick() {
+            return self.read_on(&connection, statement, deadline).await;
+        }
+        match timeout_at(deadline, self.next(deadline)).await {
+            Err(_) => Err(no_connection()),
+            Ok(Reader::Shared(connection)) => self.read_on(&connection, statement, deadline).await,
+            Ok(Reader::Borrowed(mut lease)) => lease.read(statement).await,
+        }
+    }
+
+    async fn read_on(
+        &self,
+        connection: &Connection,
+        statement: Bound<'_>,
+        deadline: Instant,
+    ) -> Result<Outcome, Failure> {
+        let outcome = connection.read(statement, deadline).await;
+        if outcome.is_err() && Instant::now() >= deadline {
+            // It may be retired now, or usable again.
+            self.suspect();
+            self.joined.notify_waiters();
+        }
+        outcome
+    }
+
+    fn pick(&self) -> Option<Arc<Connection>> {
+        let reads = self.reads.read().unwrap_or_else(PoisonError::into_inner);
+        let usable = reads.iter().rev().filter(|connection| connection.is_usable());
+        usable.min_by_key(|connection| connection.in_flight()).cloned()
+    }
+
+    /// Waits for a connection to read on. Where the reads have none, they take one of the writes, unless changes are stuck
+    /// there.
+    async fn next(self: &Arc<Self>, deadline: Instant) -> Reader {
+        loop {
+            let joined = self.joined.notified();
+            if let Some(connection) = self.pick() {
+                return Reader::Shared(connection);
+            }
+            let none = self.reads.read().unwrap_or_else(PoisonError::into_inner).is_empty();
+            let stuck = self.aside.available_permits() < self.lanes.writes;
+            if none && !stuck {
+                tokio::select! {
+                    () = joined => {}
+                    lease = self.lease(None, deadline) => return Reader::Borrowed(lease),
+                }
+            } else {
+                joined.await;
+            }
+        }
+    }
+
+    /// Waits for an idle connection of the writes.
+    pub(super) async fn lease(self: &Arc<Self>, turns: Option<Held>, deadline: Instant) -> Lease {
+        loop {
+            match self.idle.acquire().await {
+                Ok(permit) => permit.forget(),
+                // The semaphore is never closed.
+                Err(_) => std::future::pending().await,
+            }
+            let idle = self.writes().idle.pop();
+            if let Some(connection) = idle.filter(|connection| connection.is_usable()) {
+                return Lease { pool: self.clone(), connection, turns, deadline, busy: false };
+            }
+        }
+    }
+
+    fn give_back(&self, connection: Arc<Connection>) {
+        if connection.is_usable() {
+            self.writes().idle.push(connection);
+            self.idle.add_permits(1);
+        }
+    }
+
+    /// Takes this connection out of those that are idle, if it is one.
+    fn take(&self, connection: &Arc<Connection>) -> bool {
+        let mut writes = self.writes();
+        let Some(at) = writes.idle.iter().position(|idle| Arc::ptr_eq(idle, connection)) else { return false };
+        writes.idle.remove(at);
+        drop(writes);
+        // Where somebody has the permit already, it finds nothing and goes on waiting.
+        if let Ok(permit) = self.idle.try_acquire() {
+            permit.forget();
+        }
+        true
+    }
+
+    fn writes(&self) -> MutexGuard<'_, Writes> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a connection to the lane that needs it most: each has one before the other has all.
+    fn join(&self, connection: &Arc<Connection>) {
+        let mut writes = self.writes();
+        let mut reads = self.reads.write().unwrap_or_else(PoisonError::into_inner);
+        let to_writes = writes.live == 0 || reads.len() >= self.lanes.reads;
+        if to_writes {
+            writes.live += 1;
+            writes.idle.push(connection.clone());
+        } else {
+            reads.push(connection.clone());
+        }
+        let complete = writes.live + reads.len() == self.lanes.reads + self.lanes.writes;
+        drop((writes, reads));
+        if to_writes {
+            self.idle.add_permits(1);
+        } else {
+            self.joined.notify_waiters();
+        }
+        if complete {
+            self.outage.over();
+        }
+    }
+
+    fn leave(&self, connection: &Arc<Connection>) -> Lane {
+        let mut reads = self.reads.write().unwrap_or_else(PoisonError::into_inner);
+        let before = reads.len();
+        reads.retain(|other| !Arc::ptr_eq(other, connection));
+        if reads.len() < before {
+            return Lane::Reads;
+        }
+        drop(reads);
+        self.take(connection);
+        self.writes().live -= 1;
+        Lane::Writes
+    }
+
+    /// Gives the writes a connection of the reads where they have none and there is no other to be had.
+    fn make_do(&self) {
+        let mut writes = self.writes();
+        if writes.live > 0 || self.aside.available_permits() < self.lanes.writes {
+            return;
+        }
+        let Some(connection) = self.reads.write().unwrap_or_else(PoisonError::into_inner).pop() else { return };
+        writes.live += 1;
+        writes.idle.push(connection);
+        drop(writes);
+        self.idle.add_permits(1);
+    }
+
+    /// Has every connection show that it is of use.
+    pub(super) fn suspect(&self) {
+        self.suspicion.send_replace(());
+    }
+
+    /// Retires a connection that does not answer in time, or takes no changes. One that a change has is left alone: the
+    /// change will tell.
+    async fn examine(&self, connection: &Arc<Connection>) {
+        let shared = {
+            let reads = self.reads.read().unwrap_or_else(PoisonError::into_inner);
+            reads.iter().any(|other| Arc::ptr_eq(other, connection))
+        };
+        if !shared && !self.take(connection) {
+            return;
+        }
+        match timeout(PROBE_TIMEOUT, connection.is_writable()).await {
+            Ok(Ok(writable)) if writable || self.read_only => {
+                if !shared {
+                    self.give_back(connection.clone());
+                }
+            }
+            Ok(Ok(_)) => connection.retire(READ_ONLY),
+            Ok(Err(_)) | Err(_) => connection.retire(SILENT),
+        }
+    }
+
+    /// Waits until the connection is to be replaced, and says why.
+    async fn attend(&self, connection: &Arc<Connection>) -> &'static str {
+        let mut suspicion = self.suspicion.subscribe();
+        loop {
+            tokio::select! {
+                reason = connection.retired() => return reason,
+                _ = suspicion.changed() => self.examine(connection).await,
+            }
+        }
+    }
+
+    /// Keeps one connection up: connects, drives it, and starts over when it is lost or of no use.
+    pub(super) async fn keep_connected(self: Arc<Self>, connector: Connector) {
+        let mut pause = PAUSE;
+        loop {
+            match connector.open().await {
+                Ok((connection, driver)) => {
+                    pause = PAUSE;
+                    let (connection, mut driver) = (Arc::new(connection), Box::pin(driver));
+                    self.join(&connection);
+                    let retired = tokio::select! {
+                        end = &mut driver => {
+                            let cause = end.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
+                            self.outage.report(&cause);
+                            false
+                        }
+                        reason = self.attend(&connection) => {
+                            self.outage.report(&reason);
+                            true
+                        }
+                    };
+                    let lane = self.leave(&connection);
+                    drop(connection);
+                    if retired {
+                        self.set_aside(lane, driver).await;
+                        continue;
+                    }
+                }
+                Err(error) => {
+                    self.outage.report(&error);
+                    self.make_do();
+                    if matches!(error, DbError::Refused(_)) {
+                        pause = REFUSED_PAUSE;
+                    }
+                }
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Lets a connection that was retired come to its end, by itself; waits for a place where that may take long.
+    async fn set_aside(&self, lane: Lane, driver: impl Future<Output = Result<(), Error>> + Send + Unpin + 'static) {
+        match lane {
+            // Reads that are still on it are given up with it.
+            Lane::Reads => drop(tokio::spawn(timeout(STATEMENT_TIMEOUT, driver))),
+            Lane::Writes => {
+                let mut driver = driver;
+                tokio::select! {
+                    biased;
+                    _ = &mut driver => {}
+                    place = self.aside.clone().acquire_owned() => drop(tokio::spawn(async move {
+                        drop(driver.await);
+                        drop(place);
+                    })),
+                }
+            }
+        }
+    }
+}
+
+enum Reader {
+    Shared(Arc<Connection>),
+    Borrowed(Lease),
+}
+
+pub(super) fn no_connection() -> Failure {
+    DbError::Unavailable("no connection to the database is free".to_owned()).into()
+}
+
+/// A connection that one statement has for itself, and its turns.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Arc<Connection>,
+    pub(super) turns: Option<Held>,
+    deadline: Instant,
+    /// Whether the statement may still be running.
+    busy: bool,
+}
+
+impl Lease {
+    /// Runs a change and waits for its answer until the deadline.
+    pub(super) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
+        tracing::debug!(sql = statement.text(), "run");
+        self.busy = true;
+        let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
+            self.pool.doubtful.store(true, Relaxed);
+            let text = "the change has no answer in time".to_owned();
+            let sent = self.connection.was_sent();
+            return Err(if sent { DbError::Unknown(text) } else { DbError::Unavailable(text) }.into());
+        };
+        self.busy = false;
+        match &answer {
+            Ok(_) => self.pool.doubtful.store(false, Relaxed),
+            Err(Failure::ReadOnly(_)) => self.retire(READ_ONLY),
+            Err(_) => {}
+        }
+        answer
+    }
+
+    /// Whether the server takes changes.
+    pub(super) async fn is_writable(&mut self) -> Result<(), Failure> {
+        self.busy = true;
+        let answer = timeout_at(self.deadline, self.connection.is_writable()).await.map_err(|_| no_connection())?;
+        self.busy = false;
+        if answer? {
+            return Ok(());
+        }
+        self.retire(READ_ONLY);
+        Err(Failure::ReadOnly("the database takes no changes".to_owned()))
+    }
+
+    async fn read(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
+        self.busy = true;
+        let answer = self.connection.read(statement, self.deadline).await;
+        self.busy = false;
+        if Instant::now() >= self.deadline {
+            // The cancellation may come late, and must not hit a change.
+            self.connection.retire(SILENT);
+        }
+        answer
+    }
+
+    fn retire(&self, reason: &'static str) {
+        self.connection.retire(reason);
+        self.pool.suspect();
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let connection = self.connection.clone();
+        if !self.busy {
+            return self.pool.give_back(connection);
+        }
+        let (pool, turns, deadline) = (self.pool.clone(), self.turns.take(), self.deadline);
+        // Only the end of the process leaves nobody to run this.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if timeout_at(deadline, connection.drained()).await.is_ok() {
+                    pool.give_back(connection);
+                } else {
+                    connection.retire(SILENT);
+                    pool.suspect();
+                    connection.drained().await;
+                }
+                // Until now the change was in the database.
+                drop(turns);
+            });
+        }
+    }
+}
