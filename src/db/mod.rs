@@ -19,7 +19,7 @@ use uuid::Uuid;
 pub use self::{
     migrate::Migrations,
     outage::Outage,
-    statement::{Build, Inserts, Merge, Sql, Statements, argument},
+    statement::{Build, Fill, Gives, Inserts, Merge, Sql, Statements, argument},
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
@@ -236,18 +236,18 @@ impl Requested<'_> {
         Ok(self.read::<E>(query.bind(self.db.backend(), key, arguments)).await?.into_iter().next())
     }
 
-    /// The rows of several queries, merged.
+    /// The rows of a query.
     ///
     /// # Errors
     ///
     /// As [`Requested::one`].
-    pub async fn merge<K: Ord + Copy, E: Rows>(
+    pub async fn all<K: Ord + Copy, E: Rows, S: Build<Built = Sql> + Gives<E>>(
         &self,
-        merge: &Statements<K, Merge<E>>,
+        query: &Statements<K, S>,
         key: K,
         arguments: Vec<Value>,
     ) -> Result<Vec<E::Model>, DbError> {
-        self.read::<E>(merge.bind(self.db.backend(), key, arguments)).await
+        self.read::<E>(query.bind(self.db.backend(), key, arguments)).await
     }
 
     async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
