@@ -107,9 +107,14 @@ impl Server {
 
     /// Runs another command of the program, to its end, where the server runs and with its environment.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let environment = self.place.environment.clone();
+        self.command_with(arguments, &[])
+    }
+
+    /// As [`Server::command`], with further environment variables.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.folder()).env_clear().envs(environment).output().unwrap()
+        command.args(arguments).current_dir(self.folder()).env_clear().envs(self.place.environment.clone());
+        command.envs(environment.iter().copied()).output().unwrap()
     }
 
     /// One more server on the same database.

@@ -5,7 +5,9 @@ use api_tests::Database;
 const DATABASE: Database = Database::Postgres;
 
 mod postgres {
+    mod citus;
     mod faults;
+    mod foreign;
     mod instances;
     mod latency;
     mod plans;

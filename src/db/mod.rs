@@ -2,6 +2,7 @@
 //!
 //! No line outside this folder knows which database runs.
 
+mod foreign;
 mod migrate;
 mod outage;
 mod postgres;
