@@ -16,7 +16,7 @@ pub use self::{
     document::Document,
     issuer::{Issuer, Reply},
     postgres::{Cluster, PostgresDatabase},
-    server::{Database, Server, binary},
+    server::{Database, Server, binary, faults},
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,
 };

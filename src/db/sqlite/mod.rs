@@ -95,8 +95,13 @@ impl Sqlite {
         let open = self.open().await?;
         open.files.check()?;
         if open.writer.is_doubtful() {
-            let change = |connection: &Connection| connection.execute(HARMLESS_CHANGE, ()).map_err(failed);
-            return open.writer.run(change).await.map(drop);
+            // Writes a page even where the number stays what it is.
+            let change = |connection: &Connection| {
+                let version: i64 =
+                    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+                connection.pragma_update(None, "user_version", version).map_err(failed)
+            };
+            return open.writer.run(change).await;
         }
         let reader = open.reader(&self.file.path)?;
         reader.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(())).map_err(failed)
@@ -157,10 +162,6 @@ impl Open {
         })
     }
 }
-
-/// What cannot be done without a commit, and leaves everything as it is.
-const HARMLESS_CHANGE: &str = "UPDATE seaql_migrations SET applied_at = applied_at \
-                               WHERE version = (SELECT min(version) FROM seaql_migrations)";
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
