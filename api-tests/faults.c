@@ -1,5 +1,6 @@
 // Faults of the operating system, preloaded into the server under test:
 //   FAULT_LOCK_PAUSE_US  a random pause of up to this many microseconds before each lock of a file
+//   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind where negative
 //   FAULT_SYNC           while a file of this name exists, fsync and fdatasync fail with EIO
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -7,6 +8,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static void pause_before_lock(int command) {
@@ -42,3 +44,12 @@ LOCKING(fcntl64)
   }
 SYNCING(fsync)
 SYNCING(fdatasync)
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  static int (*real)(clockid_t, struct timespec *);
+  if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+  int result = real(clock, now);
+  const char *ahead = getenv("FAULT_CLOCK_S");
+  if (ahead && clock == CLOCK_REALTIME) now->tv_sec += atoi(ahead);
+  return result;
+}

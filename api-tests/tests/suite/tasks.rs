@@ -1,6 +1,6 @@
 use std::thread;
 
-use api_tests::{Database, Server};
+use api_tests::{Database, Server, faults};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -204,5 +204,27 @@ fn updated_at_never_goes_back_whatever_the_clock_says() {
         alice.patch(&format!("{path}/complete"), Some(&json!({ "completed": false }))),
     ] {
         assert_eq!((answer.status, &answer.json()["updated_at"]), (200, &ahead));
+    }
+}
+
+#[test]
+fn updated_at_never_goes_back_between_instances_whose_clocks_differ() {
+    let slow = Server::start(DATABASE);
+    let fast = slow.sibling_with(&[("LD_PRELOAD", faults()), ("FAULT_CLOCK_S", "5")]);
+    let behind = slow.sibling_with(&[("LD_PRELOAD", faults()), ("FAULT_CLOCK_S", "-5")]);
+    let mut task = fast.user("alice").create("x");
+    let path = format!("/api/tasks/{}", task["id"].as_str().unwrap());
+    let created = task["created_at"].clone();
+    for n in 0..90 {
+        let alice = [&slow, &behind, &fast][n % 3].user("alice");
+        let answer = match n % 2 {
+            0 => alice.put(&path, &json!({ "title": n.to_string() })),
+            _ => alice.patch(&format!("{path}/complete"), None),
+        };
+        assert_eq!(answer.status, 200);
+        let changed = answer.json();
+        let time = |task: &Value| task["updated_at"].as_str().unwrap().to_owned();
+        assert!(time(&changed) >= time(&task) && time(&changed).as_str() >= created.as_str().unwrap(), "change {n}");
+        task = changed;
     }
 }
