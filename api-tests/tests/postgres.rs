@@ -5,11 +5,19 @@ use api_tests::Database;
 const DATABASE: Database = Database::Postgres;
 
 mod postgres {
+    mod answers;
+    mod failover;
     mod faults;
     mod instances;
     mod latency;
+    mod load;
+    mod outages;
     mod plans;
     mod poolers;
+    mod serializable;
+    mod silence;
+    mod start;
+    mod synchronous;
     mod tls;
     mod twins;
 }
