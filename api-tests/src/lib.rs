@@ -4,7 +4,9 @@
 mod client;
 mod document;
 mod issuer;
+mod pooler;
 mod postgres;
+mod proxy;
 mod server;
 mod token;
 mod traffic;
@@ -15,7 +17,9 @@ pub use self::{
     client::{Answer, Client},
     document::Document,
     issuer::{Issuer, Reply},
-    postgres::{Cluster, PostgresDatabase},
+    pooler::Pooler,
+    postgres::{Cluster, Frozen, PostgresDatabase, signal},
+    proxy::Proxy,
     server::{Database, Server, binary, faults},
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,

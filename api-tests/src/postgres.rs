@@ -61,6 +61,12 @@ impl Cluster {
         Self::run(command.arg(SCRIPT).env("SMALL_DISK", size))
     }
 
+    /// A copy of this cluster that follows it, by the name `standby`, until it is promoted.
+    pub fn standby(&self) -> Self {
+        let port = self.port().to_string();
+        Self::run(Command::new(SCRIPT).arg("cluster_name=standby").env("STANDBY_OF", port))
+    }
+
     fn run(command: &mut Command) -> Self {
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut output = BufReader::new(process.stdout.take().unwrap());
@@ -102,7 +108,7 @@ impl Cluster {
         &self.own().folder
     }
 
-    /// Tells it to `stop`, `start`, `freeze` or `thaw`, and waits until it has.
+    /// Tells it to `stop`, `crash`, `start`, `freeze` or `thaw`, and waits until it has.
     pub fn tell(&self, command: &str) {
         let mut console = self.own().console.lock().unwrap();
         let (input, output) = console.as_mut().unwrap();
@@ -132,8 +138,49 @@ impl Cluster {
 
     /// Runs SQL as its administrator.
     pub fn sql(&self, sql: &str) {
-        connect(&self.url("postgres")).batch_execute(sql).unwrap();
+        self.connect().batch_execute(sql).unwrap();
     }
+
+    /// A connection of its administrator.
+    pub fn connect(&self) -> Client {
+        connect(&self.url("postgres"))
+    }
+
+    /// Sets something for all sessions, those that are open included; an empty setting takes it back.
+    pub fn set(&self, name: &str, value: &str) {
+        let mut admin = self.connect();
+        let set = if value.is_empty() {
+            format!("ALTER SYSTEM RESET {name}")
+        } else {
+            format!("ALTER SYSTEM SET {name} = '{value}'")
+        };
+        admin.batch_execute(&set).unwrap();
+        admin.batch_execute("SELECT pg_reload_conf()").unwrap();
+    }
+}
+
+/// A process that stands still until this is dropped.
+#[derive(Debug)]
+pub struct Frozen(i32);
+
+impl Frozen {
+    /// Stops the process, such as the one that serves a connection.
+    pub fn process(id: i32) -> Self {
+        signal(id, "STOP");
+        Self(id)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        signal(self.0, "CONT");
+    }
+}
+
+/// Sends a signal, such as `KILL`, to a process, which may have ended.
+pub fn signal(process: i32, signal: &str) {
+    let mut kill = Command::new("kill");
+    kill.args([&format!("-{signal}"), &process.to_string()]).stderr(Stdio::null()).status().unwrap();
 }
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres-cluster");
@@ -155,6 +202,14 @@ impl PostgresDatabase {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its URL by way of another port of this machine, such as that of a proxy; by several, which are tried in turn.
+    pub fn url_by(&self, ports: &[u16]) -> String {
+        let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let (user, rest) = self.url.split_once('@').unwrap();
+        let (_, path) = rest.split_once('/').unwrap();
+        format!("{user}@{}/{path}", hosts.join(","))
     }
 
     /// A connection to it.

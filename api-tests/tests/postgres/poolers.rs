@@ -1,71 +1,16 @@
-use std::{
-    fs,
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
-    thread,
-};
+use std::{collections::HashMap, sync::Mutex, thread};
 
-use api_tests::{Cluster, Method, Server};
-use serde_json::json;
+use api_tests::{Client, Cluster, Method, Pooler, Server, signal};
+use serde_json::{Value, json};
 
-/// A PgBouncer that pools transactions, in front of a cluster.
-struct Pooler {
-    process: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Pooler {
-    fn start(cluster: &Cluster) -> Self {
-        let program = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/pgbouncer")).output().unwrap();
-        assert!(program.status.success(), "{program:?}");
-        let program = String::from_utf8(program.stdout).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (settings, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users.txt"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        fs::write(&users, "\"postgres\" \"\"\n").unwrap();
-        fs::write(
-            &settings,
-            format!(
-                "[databases]\n* = host=127.0.0.1 port={}\n\
-                 [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-                 auth_type = trust\nauth_file = {}\npool_mode = transaction\nmax_prepared_statements = 200\n\
-                 default_pool_size = 5\nmax_client_conn = 200\n",
-                cluster.port(),
-                users.display()
-            ),
-        )
-        .unwrap();
-        // PgBouncer refuses to run as root.
-        let readable = Command::new("chmod").args(["--recursive", "a+rX"]).arg(folder.path()).status().unwrap();
-        assert!(readable.success());
-        let mut command = Command::new("setpriv");
-        let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-        if root {
-            command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
-        }
-        let process = command.arg(program.trim()).arg("--quiet").arg(settings).spawn().unwrap();
-        let pooler = Self { process, port, _folder: folder };
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            thread::yield_now();
-        }
-        pooler
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
-}
+use super::load::{Books, Outcome, path, wait_until, wait_until_ready, while_working};
 
 #[test]
 fn ten_thousand_mixed_requests_go_through_a_pooler_of_transactions_without_an_error() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
-    let pooler = Pooler::start(&cluster);
-    let url = database.url().replace(&format!(":{}", cluster.port()), &format!(":{}", pooler.port));
+    let pooler = Pooler::start(&cluster, &[]);
+    let url = database.url_by(&[pooler.port()]);
     // The migrations go through it, too.
     let servers = [Server::at(&url, &[]), Server::at(&url, &[])];
     thread::scope(|scope| {
@@ -101,4 +46,64 @@ fn ten_thousand_mixed_requests_go_through_a_pooler_of_transactions_without_an_er
             log.iter().find(|line| !line.contains("\"INFO\""))
         );
     }
+}
+
+/// Ends backends of the server while they commit, in rounds, and fails unless every answer was true.
+fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.database();
+    let pooler = Pooler::start(&cluster, &["server_login_retry = 0.1"]);
+    let server = Server::at(&database.url_by(&[pooler.port()]), &[]);
+    wait_until_ready(&server);
+    // One user each, or they would wait for each other.
+    let clients: Vec<Client> = (0..8).map(|user| server.user(&format!("user {user}"))).collect();
+    let tasks: Vec<Value> = clients.iter().map(|client| client.create("updated")).collect();
+    let (creates, updates) = (Books::default(), Mutex::new(vec![HashMap::<Outcome, u64>::new(); clients.len()]));
+    let work = |worker: usize, n: usize| {
+        let title = format!("{worker} {n}");
+        creates.note(&title, &clients[worker].post("/api/tasks", &json!({ "title": title })));
+        let answer = clients[worker].put(&path(&tasks[worker]), &json!({ "description": title }));
+        *updates.lock().unwrap()[worker].entry(Outcome::of(&answer)).or_default() += 1;
+    };
+    while_working(clients.len(), work, || {
+        for _ in 0..rounds {
+            let done = creates.count(Outcome::Done);
+            wait_until("more is written", || creates.count(Outcome::Done) >= done + 20);
+            // No standby is there: a commit stands still where it is durable and not yet acknowledged.
+            cluster.set("synchronous_standby_names", "nobody");
+            let mut admin = cluster.connect();
+            let mut backends = Vec::new();
+            wait_until("a commit waits", || {
+                let waiting = "SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+                backends = admin.query(waiting, &[]).unwrap();
+                !backends.is_empty()
+            });
+            admin.batch_execute("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
+            for backend in backends {
+                end(backend.get(0));
+            }
+            // Where a backend is killed, all of them start again, and this connection is gone, too.
+            drop(admin.batch_execute("SELECT pg_reload_conf()"));
+        }
+    });
+    wait_until_ready(&server);
+    assert!(creates.count(Outcome::Unknown) > 0, "no create was hit");
+    creates.agree_with(&clients.iter().flat_map(Client::all).collect::<Vec<_>>());
+    for ((client, task), answers) in clients.iter().zip(&tasks).zip(updates.into_inner().unwrap()) {
+        let of = |outcome| answers.get(&outcome).copied().unwrap_or_default();
+        let version: u64 = client.get(&path(task)).header("etag").trim_matches('"').parse().unwrap();
+        let (made, done, unknown) = (version - 1, of(Outcome::Done), of(Outcome::Unknown));
+        assert!((done..=done + unknown).contains(&made), "{made} updates were made: {answers:?}");
+    }
+}
+
+#[test]
+fn commits_that_a_pooler_loses_are_what_their_answers_say() {
+    // As an administrator ends a session.
+    commits_are_what_their_answers_say(20, |backend| signal(backend, "TERM"));
+}
+
+#[test]
+fn commits_that_a_crash_behind_a_pooler_loses_are_what_their_answers_say() {
+    commits_are_what_their_answers_say(5, |backend| signal(backend, "KILL"));
 }

@@ -1,0 +1,142 @@
+//! One user's changes, in the way of each other and of nobody else.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use api_tests::{Answer, Client, Cluster, Method, Server, token};
+use serde_json::json;
+
+use super::load::{AT_MOST, Outcome, SOON, path, wait_until, while_working};
+
+/// So many changes of one user are in the database at a time: a quarter of the sixteen connections that write.
+const OF_ONE_USER: usize = 4;
+
+fn put(client: &Client, path: &str, title: &str) -> Answer {
+    client.put(path, &json!({ "title": title }))
+}
+
+/// Reads one answer to a PUT off a connection that goes on.
+fn next_answer(stream: &mut BufReader<TcpStream>, path: &str) -> Answer {
+    let (mut text, mut length) = (String::new(), 0);
+    while !text.ends_with("\r\n\r\n") {
+        let start = text.len();
+        assert_ne!(stream.read_line(&mut text).unwrap(), 0, "the connection has ended: {text}");
+        if let Some(value) = text[start..].strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    text.push_str(&String::from_utf8(body).unwrap());
+    Answer::read(&Method::PUT, path, &text)
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn a_thousand_connections_on_one_row_of_a_user_hold_up_no_other_user() {
+    const THREADS: usize = 8;
+    let server = Server::on(Cluster::shared().database(), &[]);
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let (hammered, quiet) = (path(&alice.create("hammered")), path(&bob.create("quiet")));
+    let beside = || -> Vec<Duration> {
+        let time = |n: usize| {
+            let started = Instant::now();
+            let answer = put(&bob, &quiet, &n.to_string());
+            assert_eq!(answer.status, 200, "{answer:?}");
+            started.elapsed()
+        };
+        (0..100).map(time).collect()
+    };
+    let alone = median(&beside());
+
+    let body = json!({ "title": "x" }).to_string();
+    let request = format!(
+        "PUT {hammered} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        token("alice"),
+        body.len()
+    );
+    let connect = |_| BufReader::new(TcpStream::connect(server.address()).unwrap());
+    let streams: Vec<Mutex<Vec<_>>> =
+        (0..THREADS).map(|_| Mutex::new((0..1000 / THREADS).map(connect).collect())).collect();
+    let answers = Mutex::new(Vec::new());
+    let hammer = |worker: usize, _| {
+        let mut streams = streams[worker].lock().unwrap();
+        let started = Instant::now();
+        for stream in &mut *streams {
+            stream.get_mut().write_all(request.as_bytes()).unwrap();
+        }
+        for stream in &mut *streams {
+            let outcome = Outcome::of(&next_answer(stream, &hammered));
+            answers.lock().unwrap().push((outcome, started.elapsed()));
+        }
+    };
+    let bobs = while_working(THREADS, hammer, || {
+        let answered = || answers.lock().unwrap().len();
+        wait_until("the row is hammered", || answered() >= 1000);
+        let times = beside();
+        let before = answered();
+        wait_until("the row is still hammered", || answered() > before);
+        times
+    });
+    let answers = answers.into_inner().unwrap();
+    let alices = median(&answers.iter().map(|(_, took)| *took).collect::<Vec<_>>());
+    let bobs = median(&bobs);
+    println!("bob alone {alone:?}, beside {bobs:?}, alice {alices:?}");
+    assert!(answers.iter().any(|(outcome, _)| *outcome == Outcome::Done), "alice gets on, too");
+    assert!(bobs < alices / 4, "bob waits {bobs:?} where alice waits {alices:?}");
+    assert!(bobs < Duration::from_millis(50).max(alone * 10), "bob waits {bobs:?}, and alone {alone:?}");
+}
+
+#[test]
+fn of_a_user_whose_row_is_locked_a_few_changes_are_unknown_and_the_others_refused_and_no_other_user_waits() {
+    const CALLERS: usize = 24;
+    let server = Server::on(Cluster::shared().database(), &[]);
+    let (alice, bob) = (server.user("alice"), server.user("bob"));
+    let (locked, free) = (path(&alice.create("locked")), path(&bob.create("free")));
+    let mut other = server.postgres();
+    let mut lock = other.transaction().unwrap();
+    lock.execute("SELECT FROM tasks WHERE title = 'locked' FOR UPDATE", &[]).unwrap();
+    let outcomes: Vec<Outcome> = thread::scope(|scope| {
+        let call = |n: usize| {
+            let (alice, locked) = (&alice, &locked);
+            scope.spawn(move || {
+                let started = Instant::now();
+                let outcome = Outcome::of(&put(alice, locked, &n.to_string()));
+                assert!(started.elapsed() <= AT_MOST, "an answer took {:?}", started.elapsed());
+                outcome
+            })
+        };
+        let calls: Vec<_> = (0..CALLERS).map(call).collect();
+        for n in 0..60 {
+            let answer = put(&bob, &free, &n.to_string());
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(alice.get(&locked).status, 200, "reads go on");
+        }
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    let count = |outcome| outcomes.iter().filter(|other| **other == outcome).count();
+    assert_eq!(
+        (count(Outcome::Done), count(Outcome::Unknown), count(Outcome::Unchanged)),
+        (0, OF_ONE_USER, CALLERS - OF_ONE_USER)
+    );
+    // While they are in the database, no further one of alice's gets there.
+    assert_eq!(Outcome::of(&put(&alice, &locked, "late")), Outcome::Unchanged);
+    lock.rollback().unwrap();
+    let took = wait_until("alice's changes work", || put(&alice, &locked, "after").status == 200);
+    assert!(took < SOON, "after {took:?}");
+    // Those that were unknown have happened, and none that was refused.
+    let version = format!("\"{}\"", 1 + OF_ONE_USER + 1);
+    wait_until("all of them are made", || alice.get(&locked).header("etag") == version);
+    assert_eq!(put(&alice, &locked, "last").header("etag"), format!("\"{}\"", 1 + OF_ONE_USER + 2));
+}

@@ -1,0 +1,105 @@
+//! A server that starts before its database can be used.
+
+use std::time::Instant;
+
+use api_tests::{Cluster, Pooler, Proxy, Server};
+
+use super::load::{SOON, wait_until_ready};
+
+/// Starts a server, which listens at once, and is not ready.
+fn start(url: &str) -> Server {
+    let started = Instant::now();
+    let server = Server::at(url, &[]);
+    let stranger = server.stranger();
+    assert_eq!(stranger.get("/health").status, 200);
+    assert!(started.elapsed() < SOON, "/health after {:?}", started.elapsed());
+    not_ready(&server);
+    server
+}
+
+fn not_ready(server: &Server) {
+    assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
+    assert_eq!(server.user("alice").get("/api/tasks").problem(), "503 unavailable");
+    assert_eq!(server.stranger().get("/health").status, 200, "the process lives");
+}
+
+fn becomes_ready(server: &Server) {
+    let took = wait_until_ready(server);
+    assert!(took < SOON, "ready {took:?} after the database");
+    server.user("alice").create("after");
+}
+
+#[test]
+fn a_server_starts_while_its_database_accepts_and_says_nothing() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.database();
+    let proxy = Proxy::silent(cluster.port());
+    let server = start(&database.url_by(&[proxy.port()]));
+    proxy.speak();
+    becomes_ready(&server);
+}
+
+/// Lets a pooler give up after a second, and forget it as soon.
+const IMPATIENT: [&str; 3] = ["client_login_timeout = 1", "server_connect_timeout = 1", "server_login_retry = 0.1"];
+
+#[test]
+fn a_server_starts_while_its_database_stands_still_behind_a_pooler() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.database();
+    let pooler = Pooler::start(&cluster, &IMPATIENT);
+    cluster.tell("freeze");
+    let server = start(&database.url_by(&[pooler.port()]));
+    server.wait_for_log(|line| line.to_string().contains("08P01").then_some(()));
+    not_ready(&server);
+    cluster.tell("thaw");
+    becomes_ready(&server);
+}
+
+#[test]
+fn a_server_starts_while_its_database_is_stopped_behind_a_pooler() {
+    let cluster = Cluster::start(&[]);
+    let database = cluster.database();
+    let pooler = Pooler::start(&cluster, &IMPATIENT);
+    cluster.tell("stop");
+    let server = start(&database.url_by(&[pooler.port()]));
+    server.wait_for_log(|line| (line["level"] == "WARN").then_some(()));
+    not_ready(&server);
+    cluster.tell("start");
+    becomes_ready(&server);
+}
+
+#[test]
+fn what_would_end_the_first_attempt_does_not_end_a_later_one() {
+    let cluster = Cluster::start(&[]);
+    cluster.tell("stop");
+    let server = start(&cluster.url("later"));
+    cluster.tell("start");
+    server.wait_for_log(|line| line.to_string().contains("3D000").then_some(()));
+    not_ready(&server);
+    cluster.sql("CREATE DATABASE later");
+    becomes_ready(&server);
+}
+
+#[test]
+fn a_database_that_is_gone_does_not_end_a_server_that_runs() {
+    let cluster = Cluster::start(&[]);
+    cluster.sql("CREATE DATABASE here");
+    let server = Server::at(&cluster.url("here"), &[]);
+    wait_until_ready(&server);
+    // Between the two the server may connect again.
+    let moves = |from, to| {
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{from}'");
+        let rename = format!("ALTER DATABASE {from} RENAME TO {to}");
+        let mut admin = cluster.connect();
+        super::load::wait_until("renamed", || {
+            admin.batch_execute(&end).unwrap();
+            admin.batch_execute(&rename).is_ok()
+        });
+    };
+    moves("here", "gone");
+    server.wait_for_log(|line| line.to_string().contains("3D000").then_some(()));
+    not_ready(&server);
+    moves("gone", "here");
+    let took = wait_until_ready(&server);
+    assert!(took < SOON, "ready {took:?} after the database");
+}

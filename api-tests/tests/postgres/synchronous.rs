@@ -1,0 +1,137 @@
+//! Commits that wait for a standby.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use api_tests::{Cluster, Server};
+use serde_json::json;
+
+use super::load::{
+    Books, Outcome, Pair, SOON, connections, create, path, wait_until, wait_until_ready, while_creating,
+};
+
+const NAMES: &str = "synchronous_standby_names";
+const WRITE_CONNECTIONS: usize = 8;
+const READ_CONNECTIONS: usize = 2;
+
+/// A server whose database waits for a standby that is not there.
+fn waiting() -> (Cluster, Server) {
+    let cluster = Cluster::start(&[]);
+    let server = Server::on(cluster.database(), &[("DB_WRITE_CONNECTIONS", &WRITE_CONNECTIONS.to_string())]);
+    wait_until_ready(&server);
+    let first = server.user("first");
+    first.create("before");
+    cluster.set(NAMES, "nobody");
+    // The setting takes effect in its own time.
+    let mut answer = first.post("/api/tasks", &json!({ "title": "x" }));
+    while answer.status == 201 {
+        let stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        assert_eq!(server.sql(stuck), 0, "what has not been replicated was acknowledged");
+        answer = first.post("/api/tasks", &json!({ "title": "x" }));
+    }
+    assert_eq!(Outcome::of(&answer), Outcome::Unknown);
+    (cluster, server)
+}
+
+/// Each of the users creates a task under a key, and tries again.
+fn try_to_create(server: &Server, users: usize, retries: usize, books: &Books) {
+    thread::scope(|scope| {
+        for user in 0..users {
+            scope.spawn(move || {
+                let (client, key) = (server.user(&format!("user {user}")), format!("key {user}"));
+                let outcome = books.note(&key, &create(&client, &key));
+                assert_ne!(outcome, Outcome::Done, "what has not been replicated was acknowledged");
+                for _ in 0..retries {
+                    let answer = create(&client, &key);
+                    if answer.problem() != "409 idempotency_key_in_flight" {
+                        let outcome = books.note(&key, &answer);
+                        assert_ne!(outcome, Outcome::Done, "what has not been replicated was replayed");
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn what_no_standby_confirms_is_never_acknowledged_and_costs_no_read() {
+    let (cluster, server) = waiting();
+    let (reader, books) = (server.user("first"), Books::default());
+    let task = reader.list("").pop().unwrap();
+    let users = 3 * WRITE_CONNECTIONS;
+    thread::scope(|scope| {
+        let creating = scope.spawn(|| try_to_create(&server, users, 2, &books));
+        let mut longest = Duration::ZERO;
+        let mut reads = 0;
+        while !creating.is_finished() {
+            let started = Instant::now();
+            assert_eq!(reader.get(&path(&task)).status, 200);
+            longest = longest.max(started.elapsed());
+            reads += 1;
+        }
+        assert!(reads > 10 && longest < Duration::from_secs(1), "{reads} reads took up to {longest:?}");
+        creating.join().unwrap();
+    });
+    // At most two connections in place of each wait; what finds none is refused.
+    let refused = books.count(Outcome::Unchanged);
+    assert!(refused >= users - 2 * WRITE_CONNECTIONS, "only {refused} were refused");
+    let open = connections(&cluster);
+    assert!(open <= i64::try_from(2 * WRITE_CONNECTIONS + 2 * READ_CONNECTIONS + 2).unwrap(), "{open} connections");
+    assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
+
+    // The primary is lost, and comes back alone.
+    cluster.connect().batch_execute(&format!("ALTER SYSTEM RESET {NAMES}")).unwrap();
+    cluster.tell("crash");
+    cluster.tell("start");
+    let took = wait_until_ready(&server);
+    assert!(took < SOON, "ready {took:?} after the database");
+    let all = |user| server.user(&format!("user {user}")).all();
+    books.agree_with(&(0..users).flat_map(all).collect::<Vec<_>>());
+    for user in 0..users {
+        let key = format!("key {user}");
+        assert_eq!(create(&server.user(&format!("user {user}")), &key).status, 201);
+        assert_eq!(all(user).len(), 1, "{key} has made one task");
+    }
+}
+
+#[test]
+fn what_waits_for_a_standby_completes_when_that_returns() {
+    let (cluster, server) = waiting();
+    let books = Books::default();
+    try_to_create(&server, WRITE_CONNECTIONS, 0, &books);
+    wait_until("the server says that it cannot write", || server.stranger().get("/ready").status == 503);
+    assert_eq!(server.user("user 0").list(""), [] as [serde_json::Value; 0], "what is not replicated is not seen");
+    cluster.set(NAMES, "");
+    let took = wait_until_ready(&server);
+    assert!(took < SOON, "ready {took:?} after the standby");
+    assert_eq!(books.count(Outcome::Unknown), WRITE_CONNECTIONS, "all were sent");
+    for user in 0..WRITE_CONNECTIONS {
+        let client = server.user(&format!("user {user}"));
+        let replayed = create(&client, &format!("key {user}"));
+        assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (201, "true"));
+        assert_eq!(client.list(""), [replayed.json()]);
+        client.create("after");
+    }
+}
+
+#[test]
+fn of_what_a_lost_primary_acknowledged_while_its_standby_was_away_nothing_is_lost() {
+    let pair = Pair::start();
+    let server = Server::at(&pair.url(), &[]);
+    wait_until_ready(&server);
+    let books = Books::default();
+    while_creating(&server, &books, |wait_for| {
+        wait_for(Outcome::Done, 50);
+        pair.standby.tell("stop");
+        wait_for(Outcome::Unknown, 4);
+        pair.primary.tell("crash");
+        pair.standby.tell("start");
+        pair.promote();
+        let took = wait_until_ready(&server);
+        assert!(took < SOON, "ready {took:?} after the promotion");
+        wait_for(Outcome::Done, 50);
+    });
+    books.agree_with(&server.user("alice").all());
+}
