@@ -271,7 +271,7 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
         greet();
     }
     let mut pause = DATABASE_PAUSE;
-    while let Err(error) = attempt {
+    while let Err(error) = attempt.and_then(|_| db.connect()) {
         outage.report(&error);
         tokio::time::sleep(pause).await;
         // An outage may end at any moment; a mistake takes a person.
@@ -281,7 +281,6 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
         attempt = db.migrate_up().await;
     }
     outage.over();
-    db.connect();
     tasks::remove_expired(db.clone()).await
 }
 

@@ -20,7 +20,7 @@ pub use self::{
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
     proxy::Proxy,
-    server::{Database, Server, binary},
+    server::{Database, Server, binary, faults},
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,
 };

@@ -86,7 +86,12 @@ impl Server {
 
     /// Several servers that start at the same time on one fresh database.
     pub fn start_together(database: Database, count: usize) -> Vec<Self> {
-        let place = Place::new(database, &[]);
+        Self::start_together_with(database, count, &[])
+    }
+
+    /// As [`Server::start_together`], with further environment variables.
+    pub fn start_together_with(database: Database, count: usize, environment: &[(&str, &str)]) -> Vec<Self> {
+        let place = Place::new(database, environment);
         let spawn = |_| {
             let place = place.clone();
             thread::spawn(move || Self::spawn(place))
@@ -107,9 +112,14 @@ impl Server {
 
     /// Runs another command of the program, to its end, where the server runs and with its environment.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let environment = self.place.environment.clone();
+        self.command_with(arguments, &[])
+    }
+
+    /// As [`Server::command`], with further environment variables.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.folder()).env_clear().envs(environment).output().unwrap()
+        command.args(arguments).current_dir(self.folder()).env_clear().envs(self.place.environment.clone());
+        command.envs(environment.iter().copied()).output().unwrap()
     }
 
     /// One more server on the same database.
@@ -122,6 +132,13 @@ impl Server {
         self.sibling()
     }
 
+    /// As [`Server::sibling`], with further environment variables.
+    pub fn sibling_with(&self, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary());
+        command.arg("serve").envs(environment.iter().copied());
+        Self::run(command, self.place.clone())
+    }
+
     fn spawn(place: Arc<Place>) -> Self {
         let mut command = Command::new(binary());
         command.arg("serve");
@@ -130,7 +147,9 @@ impl Server {
 
     fn run(mut command: Command, place: Arc<Place>) -> Self {
         let path = [("PATH".to_owned(), std::env::var("PATH").unwrap())];
-        command.current_dir(place.folder.path()).env_clear().envs(path.into_iter().chain(place.environment.clone()));
+        let own: Vec<_> = command.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
+        command.current_dir(place.folder.path()).env_clear();
+        command.envs(path.into_iter().chain(place.environment.clone())).envs(own);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::<Log>::default();
         let (lines, writer) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
@@ -305,5 +324,17 @@ pub fn binary() -> &'static Path {
             .status();
         assert!(cargo.unwrap().success(), "cargo build");
         target.join("todo-api")
+    })
+}
+
+/// A library to preload into a server (`LD_PRELOAD`), which makes faults of the operating system. `faults.c` says which.
+pub fn faults() -> &'static str {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = binary().with_file_name(format!("faults-{}.so", std::process::id()));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/faults.c");
+        let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&library).arg(source).status();
+        assert!(cc.unwrap().success(), "cc {source}");
+        library.to_str().unwrap().to_owned()
     })
 }

@@ -8,6 +8,7 @@ mod edge {
     mod disk;
     mod documents;
     mod errors;
+    mod files;
     mod jwks;
     mod jwks_fetches;
     mod lifecycle;

@@ -6,8 +6,11 @@ const DATABASE: Database = Database::Postgres;
 
 mod postgres {
     mod answers;
+    mod citus;
+    mod contention;
     mod failover;
     mod faults;
+    mod foreign;
     mod instances;
     mod latency;
     mod load;

@@ -107,7 +107,7 @@ impl Server {
         telemetry::start(serve.log_format, serve.log_filter).unwrap();
         let db = Db::open(&database.url, database.lanes).unwrap();
         runtime.block_on(db.migrate_up()).unwrap();
-        db.connect();
+        db.connect().unwrap();
         let verifier = options.verifier();
         let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
         let app = app::build(state).unwrap().boxed();

@@ -1,6 +1,11 @@
 //! Who may sign tokens.
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs, io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    time::Duration,
+};
 
 use clap::Args;
 use poem::http::Uri;
@@ -137,7 +142,7 @@ fn dev_secret() -> io::Result<String> {
         return Ok(secret.trim().to_owned());
     }
     if let Some(folder) = Path::new(DEV_SECRET).parent() {
-        fs::create_dir_all(folder)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let fresh = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
     // Two that start at once agree on the one that is there first: the file appears whole, or not at all.

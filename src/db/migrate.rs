@@ -1,9 +1,9 @@
 //! Runs the migrations over one connection, whichever database it belongs to.
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
-use super::DbError;
+use super::{DbError, foreign};
 
 /// What to do to the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,30 +26,79 @@ pub struct Migration {
     pub applied: bool,
 }
 
-/// Takes the step and tells where that leaves the schema.
+/// Takes the step and says where that leaves the schema. What need not be created is not created: the role may have no right
+/// to do that.
 ///
 /// The caller holds a transaction around it, and a lock: SeaORM's migrator takes neither.
 pub(super) async fn take(step: Step, connection: &DatabaseConnection) -> Result<Migrations, DbError> {
     let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    check_encoding(connection).await?;
     let applied = applied(connection).await?;
-    if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
+    if !applied.iter().any(|name| known.contains(name)) {
+        let tables = tables(connection).await?;
+        if let Some(problem) = foreign::tables(&tables, !applied.is_empty(), connection.get_database_backend()) {
+            return Err(DbError::Refused(problem));
+        }
+    } else if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
         return Err(DbError::Internal(format!(
             "the schema is newer than this program: it has {newer}; run the version that brought it"
         )));
     }
     match step {
-        Step::Up => Migrator::up(connection, None).await.map_err(failed)?,
-        Step::Down => Migrator::down(connection, Some(1)).await.map_err(failed)?,
-        Step::Status => {}
+        Step::Up if applied.len() < known.len() => Migrator::up(connection, None).await.map_err(failed)?,
+        Step::Down if !applied.is_empty() => Migrator::down(connection, Some(1)).await.map_err(failed)?,
+        Step::Up | Step::Down | Step::Status => {}
     }
     let applied = self::applied(connection).await?;
     let migration = |name: String| Migration { applied: applied.contains(&name), name };
     Ok(Migrations(known.into_iter().map(migration).collect()))
 }
 
+/// The names of the migrations that the database has.
 async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbError> {
-    let models = Migrator::get_migration_models(connection).await.map_err(failed)?;
-    Ok(models.into_iter().map(|model| model.version).collect())
+    let there = match connection.get_database_backend() {
+        DbBackend::Postgres => "SELECT to_regclass('seaql_migrations')::text AS name",
+        _ => "SELECT name FROM sqlite_schema WHERE type = 'table' AND name = 'seaql_migrations'",
+    };
+    if names(connection, there).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    names(connection, "SELECT version AS name FROM seaql_migrations ORDER BY version").await
+}
+
+/// The tables that stand where ours would be created.
+async fn tables(connection: &DatabaseConnection) -> Result<Vec<String>, DbError> {
+    if connection.get_database_backend() != DbBackend::Postgres {
+        return names(connection, "SELECT lower(name) AS name FROM sqlite_schema WHERE type = 'table'").await;
+    }
+    if names(connection, "SELECT current_schema()::text AS name").await?.is_empty() {
+        let problem = "no schema of its search_path exists: create one, as with CREATE SCHEMA todo";
+        return Err(DbError::Refused(problem.to_owned()));
+    }
+    names(connection, "SELECT tablename::text AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()")
+        .await
+}
+
+/// Titles may have any character of Unicode.
+async fn check_encoding(connection: &DatabaseConnection) -> Result<(), DbError> {
+    if connection.get_database_backend() != DbBackend::Postgres {
+        return Ok(());
+    }
+    match names(connection, "SELECT current_setting('server_encoding') AS name").await?.pop() {
+        Some(encoding) if encoding != "UTF8" => Err(DbError::Refused(format!(
+            "the database has the encoding {encoding}, which lacks most characters: \
+             create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// The column `name` of the rows, where it has a value.
+async fn names(connection: &DatabaseConnection, sql: &str) -> Result<Vec<String>, DbError> {
+    let statement = Statement::from_string(connection.get_database_backend(), sql);
+    let rows = connection.query_all_raw(statement).await.map_err(failed)?;
+    let name = |row: &sea_orm::QueryResult| row.try_get::<Option<String>>("", "name").map_err(failed).transpose();
+    rows.iter().filter_map(name).collect()
 }
 
 fn failed(error: DbErr) -> DbError {

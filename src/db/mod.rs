@@ -2,6 +2,7 @@
 //!
 //! No line outside this folder knows which database runs.
 
+mod foreign;
 mod migrate;
 mod outage;
 mod postgres;
@@ -19,7 +20,7 @@ use uuid::Uuid;
 pub use self::{
     migrate::Migrations,
     outage::Outage,
-    statement::{Build, Inserts, Merge, Sql, Statements, argument},
+    statement::{Build, Fill, Gives, Inserts, Merge, Sql, Statements, argument},
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
@@ -108,23 +109,31 @@ impl<E> Rows for E where
 }
 
 impl Db {
-    /// Opens the database: an SQLite file is there from now on, a server is [connected](Db::connect) to later.
+    /// The database at this URL, which is [connected](Db::connect) to later.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] where the file cannot be opened or created, [`DbError::Refused`] where TLS cannot be set up.
+    /// [`DbError::Refused`] where TLS cannot be set up.
     pub fn open(url: &DatabaseUrl, lanes: Lanes) -> Result<Self, DbError> {
         Ok(Self(Arc::new(match url {
-            DatabaseUrl::Sqlite(file) => Backend::Sqlite(Box::new(sqlite::Sqlite::open(file)?)),
+            DatabaseUrl::Sqlite(file) => Backend::Sqlite(Box::new(sqlite::Sqlite::new(file.clone()))),
             DatabaseUrl::Postgres(server) => Backend::Postgres(postgres::Postgres::open(server, lanes)?),
         })))
     }
 
-    /// Starts to connect, and to keep connected; until then statements wait, and then answer
+    /// Starts to connect, and to keep connected, or opens the file; until then statements wait, and then answer
     /// [`DbError::Unavailable`]. To be called once, when the schema is as it should be.
-    pub fn connect(&self) {
-        if let Backend::Postgres(postgres) = &*self.0 {
-            postgres.connect();
+    ///
+    /// # Errors
+    ///
+    /// [`DbError::Unavailable`] where the file cannot be opened.
+    pub fn connect(&self) -> Result<(), DbError> {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.connect(),
+            Backend::Postgres(postgres) => {
+                postgres.connect();
+                Ok(())
+            }
         }
     }
 
@@ -146,14 +155,14 @@ impl Db {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and takes changes.
     ///
     /// # Errors
     ///
     /// [`DbError::Unavailable`] and [`DbError::Unknown`] where it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.ping(),
+            Backend::Sqlite(sqlite) => sqlite.ping().await,
             Backend::Postgres(postgres) => postgres.ping().await,
         }
     }
@@ -236,23 +245,23 @@ impl Requested<'_> {
         Ok(self.read::<E>(query.bind(self.db.backend(), key, arguments)).await?.into_iter().next())
     }
 
-    /// The rows of several queries, merged.
+    /// The rows of a query.
     ///
     /// # Errors
     ///
     /// As [`Requested::one`].
-    pub async fn merge<K: Ord + Copy, E: Rows>(
+    pub async fn all<K: Ord + Copy, E: Rows, S: Build<Built = Sql> + Gives<E>>(
         &self,
-        merge: &Statements<K, Merge<E>>,
+        query: &Statements<K, S>,
         key: K,
         arguments: Vec<Value>,
     ) -> Result<Vec<E::Model>, DbError> {
-        self.read::<E>(merge.bind(self.db.backend(), key, arguments)).await
+        self.read::<E>(query.bind(self.db.backend(), key, arguments)).await
     }
 
     async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
         match &*self.db.0 {
-            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()),
+            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()).await,
             Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
         }
     }

@@ -10,7 +10,8 @@ use sea_orm::{
     ColumnType, DbBackend, DeleteMany, EntityTrait, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder,
     UpdateMany, Value,
     sea_query::{
-        Alias, CommonTableExpression, InsertStatement, OnConflict, Query, SelectStatement, UnionType, WithClause,
+        Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, JoinType, OnConflict, Query, SelectStatement,
+        UnionType, WithClause,
     },
 };
 
@@ -63,6 +64,12 @@ pub trait Build {
     /// Says it in the language of this database.
     fn build(self, backend: DbBackend) -> Self::Built;
 }
+
+/// A query whose rows are those of an entity.
+pub trait Gives<E> {}
+
+impl<E: EntityTrait> Gives<E> for Merge<E> {}
+impl<E: EntityTrait> Gives<E> for Fill<E> {}
 
 /// The text of a statement, and what its placeholders stand for, in their order.
 #[derive(Debug)]
@@ -189,10 +196,8 @@ pub struct Merge<E: EntityTrait> {
     pub limit: u64,
 }
 
-impl<E: EntityTrait> Build for Merge<E> {
-    type Built = Sql;
-
-    fn build(self, backend: DbBackend) -> Sql {
+impl<E: EntityTrait> Merge<E> {
+    fn into_select(self, backend: DbBackend) -> SelectStatement {
         let first = |mut select: SelectStatement| {
             for (column, direction) in &self.order {
                 select.order_by(*column, direction.clone());
@@ -201,14 +206,57 @@ impl<E: EntityTrait> Build for Merge<E> {
         };
         // PostgreSQL's planner merges stretches only where each is a table that keeps an order and limit of its own.
         let apart = backend == DbBackend::Postgres && self.selects.len() > 1;
-        let stretch = |select| {
-            Query::select().columns(E::Column::iter()).from_subquery(first(select), Alias::new("stretch")).to_owned()
-        };
+        let stretch = |select| rows_of::<E>().from_subquery(first(select), Alias::new("stretch")).to_owned();
         let selects = self.selects.into_iter().map(QueryTrait::into_query);
         let mut stretches = selects.map(|select| if apart { stretch(select) } else { select });
         let mut merged = stretches.next().unwrap_or_default();
         merged.unions(stretches.map(|stretch| (UnionType::All, stretch)));
-        Sql::rows_of::<E>(StatementBuilder::build(&first(merged), &backend))
+        first(merged)
+    }
+}
+
+fn rows_of<E: EntityTrait>() -> SelectStatement {
+    Query::select().columns(E::Column::iter()).to_owned()
+}
+
+impl<E: EntityTrait> Build for Merge<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        Sql::rows_of::<E>(StatementBuilder::build(&self.into_select(backend), &backend))
+    }
+}
+
+/// The rows of one merge and, where they are fewer than its limit, those of another: one statement, and so one state of the
+/// database. The second is not read where the first is enough.
+#[derive(Debug)]
+pub struct Fill<E: EntityTrait> {
+    /// What is read in any case.
+    pub first: Merge<E>,
+    /// What is read where that leaves room.
+    pub then: Merge<E>,
+}
+
+impl<E: EntityTrait> Build for Fill<E> {
+    type Built = Sql;
+
+    fn build(self, backend: DbBackend) -> Sql {
+        let (first, then) = (Alias::new("first_rows"), Alias::new("then_rows"));
+        let count = Expr::cust("COUNT(*)");
+        let mut counted = Query::select().expr(count.clone()).from(first.clone()).to_owned();
+        let (mut more, rest) = (rows_of::<E>(), self.then.into_select(backend));
+        // Each database has one form for which it looks once whether there is room, and only then at the rest.
+        if backend == DbBackend::Postgres {
+            let room = Expr::SubQuery(None, Box::new(counted.into())).lt(self.first.limit);
+            more.from_subquery(rest, then).and_where(room);
+        } else {
+            counted.and_having(count.lt(self.first.limit));
+            let room = Alias::new("room");
+            more.from_subquery(counted, room).join_subquery(JoinType::CrossJoin, rest, then, Expr::cust("TRUE"));
+        }
+        let all = rows_of::<E>().from(first.clone()).union(UnionType::All, more).to_owned();
+        let with = CommonTableExpression::new().query(self.first.into_select(backend)).table_name(first).to_owned();
+        Sql::rows_of::<E>(StatementBuilder::build(&all.with(WithClause::new().cte(with).to_owned()), &backend))
     }
 }
 

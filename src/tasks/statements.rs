@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ColumnTrait, DeleteMany, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, UpdateMany,
-    sea_query::{Condition, Expr, Order as Direction},
+    sea_query::{Condition, Expr, Func, Order as Direction},
 };
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     entity::{Column, Entity},
     idempotency, owner,
 };
-use crate::db::{Inserts, Merge, Statements, argument};
+use crate::db::{Fill, Inserts, Merge, Statements, argument};
 
 /// Arguments of the statements on one task of the owner's, and the first of those of lists.
 const OWNER: u64 = argument(0);
@@ -45,12 +45,17 @@ pub(super) static DELETIONS: Statements<Versioned, DeleteMany<Entity>> =
 pub(super) const CHANGEABLE: [Column; 5] =
     [Column::Title, Column::TitleKey, Column::Description, Column::Completed, Column::DueDate];
 
+/// When a change was made: never before the change before it, whatever the clocks of the instances say.
+fn time_of_change() -> Expr {
+    Func::greatest([Expr::col(Column::UpdatedAt), Expr::val(NOW)]).into()
+}
+
 /// By which columns change; their values are the arguments from [`VALUES`] on.
 pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), UpdateMany<Entity>> =
     Statements::new(|(changed, versioned)| {
         let mut update = Entity::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, Expr::val(NOW));
+            .col_expr(Column::UpdatedAt, time_of_change());
         let columns = CHANGEABLE.into_iter().zip(changed).filter(|(_, changed)| *changed);
         for (n, (column, _)) in columns.enumerate() {
             update = update.col_expr(column, Expr::val(argument(VALUES + n)));
@@ -66,7 +71,7 @@ pub(super) static COMPLETIONS: Statements<(bool, Versioned), UpdateMany<Entity>>
         Entity::update_many()
             .col_expr(Column::Completed, completed)
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, Expr::val(NOW))
+            .col_expr(Column::UpdatedAt, time_of_change())
             .filter(is(versioned))
             .apply_if(set.then(|| argument(VALUES)), |update, completed| update.filter(Column::Completed.ne(completed)))
     });
@@ -117,56 +122,65 @@ const LAST_ID: u64 = argument(2);
 const LAST: u64 = argument(3);
 
 /// Each reads one stretch of an index, or merges two.
-pub(super) static STRETCHES: Statements<Stretch, Merge<Entity>> =
-    Statements::new(|Stretch { status, tasks, order, behind }| {
-        // The order of ids is the order of creation.
-        let sort_key = match tasks {
-            Sorted::Created | Sorted::Undated => None,
-            Sorted::Title => Some(Column::TitleKey),
-            Sorted::Dated => Some(Column::DueDate),
-        };
-        let after = behind.then(|| {
-            let (position, last) = sort_key.map_or_else(
-                || (Expr::col(Column::Id), Expr::val(LAST_ID)),
-                |column| {
-                    let position = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
-                    (position, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
-                },
-            );
-            match order {
-                Order::Asc => position.gt(last),
-                Order::Desc => position.lt(last),
-            }
-        });
-        // All but the primary key have the status before what they sort by.
-        let statuses: &[Option<bool>] = match (status, tasks) {
-            (Status::All, Sorted::Created) => &[None],
-            (Status::All, _) => &[Some(false), Some(true)],
-            (Status::Pending, _) => &[Some(false)],
-            (Status::Completed, _) => &[Some(true)],
-        };
-        // Those of one status by creation are in two indexes, the others in one.
-        let dated: &[Option<bool>] = match (status, tasks) {
-            (Status::All, Sorted::Created) | (_, Sorted::Title) => &[None],
-            (_, Sorted::Created) => &[Some(true), Some(false)],
-            (_, Sorted::Dated) => &[Some(true)],
-            (_, Sorted::Undated) => &[Some(false)],
-        };
-        let stretch = |completed: Option<bool>, dated: Option<bool>| {
-            let due_date = Expr::col(Column::DueDate);
-            let dated = dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() });
-            let condition = Condition::all()
-                .add(Column::UserId.eq(OWNER))
-                .add_option(completed.map(|completed| Column::Completed.eq(completed)))
-                .add_option(dated)
-                .add_option(after.clone());
-            Entity::find().filter(condition)
-        };
-        let selects = statuses.iter().flat_map(|status| dated.iter().map(|dated| stretch(*status, *dated)));
-        let direction = match order {
-            Order::Asc => Direction::Asc,
-            Order::Desc => Direction::Desc,
-        };
-        let order = sort_key.into_iter().chain([Column::Id]).map(|column| (column, direction.clone()));
-        Merge { selects: selects.collect(), order: order.collect(), limit: LIMIT }
+pub(super) static STRETCHES: Statements<Stretch, Merge<Entity>> = Statements::new(stretch);
+
+/// The dated tasks of a stretch and, where they leave room, the first of the undated: no index has those last in both
+/// directions. It is one statement, so that a task whose due date comes or goes meanwhile is on the page once. The rows are
+/// in no order that the databases promise.
+pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Fill<Entity>> = Statements::new(|dated| Fill {
+    first: stretch(dated),
+    then: stretch(Stretch { tasks: Sorted::Undated, behind: false, ..dated }),
+});
+
+fn stretch(Stretch { status, tasks, order, behind }: Stretch) -> Merge<Entity> {
+    // The order of ids is the order of creation.
+    let sort_key = match tasks {
+        Sorted::Created | Sorted::Undated => None,
+        Sorted::Title => Some(Column::TitleKey),
+        Sorted::Dated => Some(Column::DueDate),
+    };
+    let after = behind.then(|| {
+        let (position, last) = sort_key.map_or_else(
+            || (Expr::col(Column::Id), Expr::val(LAST_ID)),
+            |column| {
+                let position = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
+                (position, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
+            },
+        );
+        match order {
+            Order::Asc => position.gt(last),
+            Order::Desc => position.lt(last),
+        }
     });
+    // All but the primary key have the status before what they sort by.
+    let statuses: &[Option<bool>] = match (status, tasks) {
+        (Status::All, Sorted::Created) => &[None],
+        (Status::All, _) => &[Some(false), Some(true)],
+        (Status::Pending, _) => &[Some(false)],
+        (Status::Completed, _) => &[Some(true)],
+    };
+    // Those of one status by creation are in two indexes, the others in one.
+    let dated: &[Option<bool>] = match (status, tasks) {
+        (Status::All, Sorted::Created) | (_, Sorted::Title) => &[None],
+        (_, Sorted::Created) => &[Some(true), Some(false)],
+        (_, Sorted::Dated) => &[Some(true)],
+        (_, Sorted::Undated) => &[Some(false)],
+    };
+    let stretch = |completed: Option<bool>, dated: Option<bool>| {
+        let due_date = Expr::col(Column::DueDate);
+        let dated = dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() });
+        let condition = Condition::all()
+            .add(Column::UserId.eq(OWNER))
+            .add_option(completed.map(|completed| Column::Completed.eq(completed)))
+            .add_option(dated)
+            .add_option(after.clone());
+        Entity::find().filter(condition)
+    };
+    let selects = statuses.iter().flat_map(|status| dated.iter().map(|dated| stretch(*status, *dated)));
+    let direction = match order {
+        Order::Asc => Direction::Asc,
+        Order::Desc => Direction::Desc,
+    };
+    let order = sort_key.into_iter().chain([Column::Id]).map(|column| (column, direction.clone()));
+    Merge { selects: selects.collect(), order: order.collect(), limit: LIMIT }
+}

@@ -11,7 +11,8 @@ use super::{
     idempotency::{self, IdempotencyKey},
     owner,
     statements::{
-        ANYONES, CHANGEABLE, COMPLETIONS, DELETIONS, INSERTS, New, STRETCHES, Sorted, Stretch, TASK, UPDATES, Versioned,
+        ANYONES, CHANGEABLE, COMPLETIONS, DATED_THEN_UNDATED, DELETIONS, INSERTS, New, STRETCHES, Sorted, Stretch,
+        TASK, UPDATES, Versioned,
     },
 };
 use crate::{
@@ -91,12 +92,7 @@ impl<'a> Tasks<'a> {
             (Sort::DueDate, _) => Sorted::Dated,
         };
         // One more than asked for tells whether there is more.
-        let wanted = list.limit + 1;
-        let mut tasks = self.stretch(list, sorted, list.after.as_ref(), wanted).await?;
-        if sorted == Sorted::Dated && tasks.len() < wanted {
-            // No index has the undated last in both directions: they are a list of their own, behind the dated.
-            tasks.extend(self.stretch(list, Sorted::Undated, None, wanted - tasks.len()).await?);
-        }
+        let mut tasks = self.stretch(list, sorted, list.limit + 1).await?;
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
         let next = tasks.last().filter(|_| more).map(|last| match (list.sort, last.due_date) {
@@ -108,16 +104,10 @@ impl<'a> Tasks<'a> {
         Ok(Page { tasks, next })
     }
 
-    /// The first of these tasks, or the first behind a position.
-    async fn stretch(
-        &self,
-        list: &List,
-        tasks: Sorted,
-        after: Option<&Position>,
-        limit: usize,
-    ) -> Result<Vec<Model>, DbError> {
+    /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
+    async fn stretch(&self, list: &List, tasks: Sorted, limit: usize) -> Result<Vec<Model>, DbError> {
         let mut arguments = vec![self.owner.id().into(), (limit as u64).into()];
-        match after {
+        match &list.after {
             Some(Position::Created(id) | Position::Undated(id)) => arguments.push((*id).into()),
             Some(Position::Title(key, id)) => arguments.extend([(*id).into(), key.as_str().into()]),
             Some(Position::Dated(due_date, id)) => {
@@ -125,8 +115,20 @@ impl<'a> Tasks<'a> {
             }
             None => {}
         }
-        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: after.is_some() };
-        self.db.merge(&STRETCHES, stretch, arguments).await
+        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: list.after.is_some() };
+        if tasks != Sorted::Dated {
+            return self.db.all(&STRETCHES, stretch, arguments).await;
+        }
+        let mut tasks = self.db.all(&DATED_THEN_UNDATED, stretch, arguments).await?;
+        // They come in this order, but nothing promises that.
+        tasks.sort_by(|one, other| {
+            let (dated, key) = (|task: &Model| task.due_date.is_none(), |task: &Model| (task.due_date, task.id));
+            dated(one).cmp(&dated(other)).then_with(|| match list.order {
+                Order::Asc => key(one).cmp(&key(other)),
+                Order::Desc => key(other).cmp(&key(one)),
+            })
+        });
+        Ok(tasks)
     }
 
     /// Creates a task; the first one of a user brings the user's own row with it. With a key, the first request creates
@@ -275,10 +277,19 @@ impl<'a> Tasks<'a> {
     }
 
     /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.
+    ///
+    /// The owner's own task is looked for first: where tasks are distributed by user, only the look for anyone's goes
+    /// everywhere.
     async fn missing(&self, id: Uuid, version: Option<i64>) -> StoreError {
+        if version.is_some() {
+            match self.db.one(&TASK, (), self.task(id, None)).await {
+                Ok(Some(_)) => return StoreError::Stale,
+                Ok(None) => {}
+                Err(error) => return error.into(),
+            }
+        }
         match self.db.one(&ANYONES, (), vec![id.into()]).await {
             Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
-            Ok(Some(_)) if version.is_some() => StoreError::Stale,
             // Either there is none, or it came into being in between.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),

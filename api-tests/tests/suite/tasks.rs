@@ -1,6 +1,6 @@
 use std::thread;
 
-use api_tests::Server;
+use api_tests::{Database, Server, faults};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -183,5 +183,48 @@ fn text_comes_back_as_it_was_sent() {
         assert_eq!(created.status, 201, "{text}");
         let read = alice.get(created.header("location")).json();
         assert_eq!((&read["title"], &read["description"]), (&json!(text), &json!(text)));
+    }
+}
+
+#[test]
+fn updated_at_never_goes_back_whatever_the_clock_says() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let task = alice.create("changed by an instance whose clock is ahead");
+    let path = format!("/api/tasks/{}", task["id"].as_str().unwrap());
+    server.sql(match DATABASE {
+        Database::Sqlite => "UPDATE tasks SET updated_at = updated_at + 5000000",
+        Database::Postgres => "UPDATE tasks SET updated_at = updated_at + interval '5 seconds'",
+    });
+    let ahead = alice.get(&path).json()["updated_at"].clone();
+    assert!(ahead.as_str() > task["updated_at"].as_str());
+    for answer in [
+        alice.put(&path, &json!({ "title": "x" })),
+        alice.patch(&format!("{path}/complete"), None),
+        alice.patch(&format!("{path}/complete"), Some(&json!({ "completed": false }))),
+    ] {
+        assert_eq!((answer.status, &answer.json()["updated_at"]), (200, &ahead));
+    }
+}
+
+#[test]
+fn updated_at_never_goes_back_between_instances_whose_clocks_differ() {
+    let slow = Server::start(DATABASE);
+    let fast = slow.sibling_with(&[("LD_PRELOAD", faults()), ("FAULT_CLOCK_S", "5")]);
+    let behind = slow.sibling_with(&[("LD_PRELOAD", faults()), ("FAULT_CLOCK_S", "-5")]);
+    let mut task = fast.user("alice").create("x");
+    let path = format!("/api/tasks/{}", task["id"].as_str().unwrap());
+    let created = task["created_at"].clone();
+    for n in 0..90 {
+        let alice = [&slow, &behind, &fast][n % 3].user("alice");
+        let answer = match n % 2 {
+            0 => alice.put(&path, &json!({ "title": n.to_string() })),
+            _ => alice.patch(&format!("{path}/complete"), None),
+        };
+        assert_eq!(answer.status, 200);
+        let changed = answer.json();
+        let time = |task: &Value| task["updated_at"].as_str().unwrap().to_owned();
+        assert!(time(&changed) >= time(&task) && time(&changed).as_str() >= created.as_str().unwrap(), "change {n}");
+        task = changed;
     }
 }

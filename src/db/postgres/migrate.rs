@@ -16,6 +16,14 @@ use crate::db::{
 /// Identifies the lock that migrations hold: any number, the same in every process.
 const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 
+/// How the transaction of a migration begins. Its limits are its own, not those of the role.
+const BEGIN: [&str; 4] = [
+    "BEGIN",
+    "SET LOCAL lock_timeout = 0",
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL idle_in_transaction_session_timeout = '1min'",
+];
+
 impl Postgres {
     /// Runs migrations on a connection of their own, inside one transaction under a lock that is released with it: both
     /// pass through a pooler.
@@ -26,18 +34,17 @@ impl Postgres {
             DbError::Unknown(text) => DbError::Unavailable(text),
             error => error,
         };
-        let begin = format!(
-            "BEGIN; SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0;
-             SET LOCAL idle_in_transaction_session_timeout = '1min'; SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"
-        );
-        client.batch_execute(&begin).await.map_err(failed)?;
+        for statement in BEGIN {
+            client.execute(statement, &[]).await.map_err(failed)?;
+        }
+        client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).await.map_err(failed)?;
         let session = Session(Arc::new(client));
         let seaorm = Database::connect_proxy(DbBackend::Postgres, Arc::new(Box::new(session.clone())))
             .await
             .map_err(|error| DbError::Internal(error.to_string()))?;
         let outcome = migrate::take(step, &seaorm).await;
         let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
-        session.0.batch_execute(end).await.map_err(failed)?;
+        session.0.execute(end, &[]).await.map_err(failed)?;
         driver.abort();
         outcome
     }
@@ -76,13 +83,7 @@ impl ProxyDatabaseTrait for Session {
     }
 
     async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
-        if statement.values.is_none() {
-            // A migration's script: several statements at once.
-            self.0.batch_execute(&statement.sql).await.map_err(session_failed)?;
-        } else {
-            self.query(statement).await?;
-        }
-        Ok(ProxyExecResult::default())
+        self.query(statement).await.map(|_| ProxyExecResult::default())
     }
 }
 

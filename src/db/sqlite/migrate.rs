@@ -2,38 +2,51 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
 use rusqlite::{
-    Connection, OpenFlags, params_from_iter,
+    Connection, params_from_iter,
     types::{FromSql, ValueRef},
 };
 use sea_orm::{
     Database, DbBackend, DbErr, ProxyDatabaseTrait, ProxyExecResult, ProxyRow, RuntimeErr, Statement, Value,
 };
+use tokio::{runtime::Handle, sync::oneshot};
 
-use super::{Sqlite, connect, failed, value::Parameter};
+use super::{Sqlite, error::failed, file, value::Parameter};
 use crate::db::{
     DbError,
     migrate::{self, Migrations, Step},
+    url::SqliteFile,
 };
 
 impl Sqlite {
-    /// Runs migrations on a connection of their own, inside one transaction that holds the only write lock.
+    /// Runs migrations on a connection and a thread of their own, since they may wait long for another process.
     pub(in crate::db) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
-        let connection = connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.busy_timeout(Duration::from_mins(1)).map_err(failed)?;
-        connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
-        let session = Session(Arc::new(Mutex::new(connection)));
-        let seaorm = Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(session.clone())))
-            .await
-            .map_err(|error| DbError::Internal(error.to_string()))?;
-        let outcome = migrate::take(step, &seaorm).await;
-        let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
-        session.lock().execute_batch(end).map_err(failed)?;
-        outcome
+        let (answer, answered) = oneshot::channel();
+        let (file, runtime) = (self.file.clone(), Handle::current());
+        let work = move || drop(answer.send(runtime.block_on(migrate(&file, step))));
+        let failed = |what: &dyn std::fmt::Display| DbError::Unavailable(format!("the migration failed: {what}"));
+        thread::Builder::new().name("sqlite-migration".into()).spawn(work).map_err(|error| failed(&error))?;
+        answered.await.map_err(|error| failed(&error))?
     }
+}
+
+/// Takes the step inside one transaction that holds the only write lock.
+async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
+    let connection = file::open(file)?;
+    connection.busy_timeout(Duration::from_mins(1)).map_err(failed)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
+    let session = Session(Arc::new(Mutex::new(connection)));
+    let seaorm = Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(session.clone())))
+        .await
+        .map_err(|error| DbError::Internal(error.to_string()))?;
+    let outcome = migrate::take(step, &seaorm).await;
+    let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
+    session.lock().execute_batch(end).map_err(failed)?;
+    outcome
 }
 
 /// The one connection over which SeaORM's migrator runs.

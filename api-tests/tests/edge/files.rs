@@ -1,0 +1,186 @@
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use api_tests::{Client, Database, Server, faults};
+use serde_json::{Value, json};
+
+fn wait_until_ready(server: &Server) {
+    let started = Instant::now();
+    while server.stranger().get("/ready").status != 200 {
+        assert!(started.elapsed() < Duration::from_mins(1), "the server does not become ready");
+    }
+}
+
+#[test]
+fn servers_that_start_at_once_on_an_empty_file_all_serve_however_slow_its_locks_are() {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let rounds = std::panic::catch_unwind(|| {
+            for round in 0..20 {
+                let slow = [("LD_PRELOAD", faults()), ("FAULT_LOCK_PAUSE_US", "3000")];
+                let servers = Server::start_together_with(Database::Sqlite, 8, &slow);
+                for server in &servers {
+                    wait_until_ready(server);
+                }
+                servers[round % 8].user("alice").create("x");
+            }
+        });
+        done.store(true, Ordering::Relaxed);
+        rounds.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// What became of the changes that were not acknowledged.
+fn is_unknown(answer: &api_tests::Answer) -> bool {
+    assert_eq!(answer.problem(), "503 unavailable");
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("unknown") != detail.contains("nothing was changed"), "{detail}");
+    detail.contains("unknown")
+}
+
+#[test]
+fn a_commit_that_the_disk_does_not_confirm_is_reported_as_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let fault = folder.path().join("fault");
+    let environment = [("LD_PRELOAD", faults()), ("FAULT_SYNC", fault.to_str().unwrap())];
+    let mut server = Server::with(Database::Sqlite, &environment);
+    for round in 0..20 {
+        let alice = server.user("alice");
+        let (kept, changed, deleted) = (alice.create("kept"), alice.create("before"), alice.create("deleted"));
+        let path = |task: &Value| format!("/api/tasks/{}", task["id"].as_str().unwrap());
+        fs::write(&fault, "").unwrap();
+        let answer = match round % 3 {
+            0 => alice.post("/api/tasks", &json!({ "title": "created" })),
+            1 => alice.put(&path(&changed), &json!({ "title": "after" })),
+            _ => alice.delete(&path(&deleted)),
+        };
+        let unknown = is_unknown(&answer);
+        assert_eq!(alice.get("/ready").status, 503, "round {round}");
+        if round % 2 == 0 {
+            server.kill();
+            fs::remove_file(&fault).unwrap();
+            server = server.restart();
+        } else {
+            fs::remove_file(&fault).unwrap();
+            assert_eq!(alice.get("/ready").status, 200, "round {round}");
+        }
+        let alice = server.user("alice");
+        assert_eq!(alice.get(&path(&kept)).json(), kept);
+        let happened = match round % 3 {
+            0 => alice.all().iter().any(|task| task["title"] == "created"),
+            1 => alice.get(&path(&changed)).json()["title"] == "after",
+            _ => alice.get(&path(&deleted)).status == 404,
+        };
+        assert!(unknown || !happened, "round {round}: reported as unchanged, and yet it happened");
+        for task in alice.all() {
+            assert_eq!(alice.delete(&path(&task)).status, 204);
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_file_is_locked_at_the_start_lives_and_becomes_ready_when_the_lock_goes() {
+    let mut server = Server::start(Database::Sqlite);
+    let task = server.user("alice").create("before");
+    server.kill();
+    let lock = server.hold_writes();
+    let server = server.restart();
+    let started = Instant::now();
+    assert_eq!(server.stranger().get("/health").status, 200);
+    assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
+    assert_eq!(server.user("alice").get("/api/tasks").problem(), "503 unavailable");
+    assert!(started.elapsed() < Duration::from_secs(10));
+    drop(lock);
+    wait_until_ready(&server);
+    assert_eq!(server.user("alice").list(""), [task]);
+}
+
+#[test]
+fn a_file_that_is_no_database_ends_the_start_with_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("todo.db");
+    fs::write(&file, "no database at all, and long enough to have a header ".repeat(10)).unwrap();
+    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    assert!(line.contains("not a database"), "{line}");
+}
+
+#[test]
+fn a_file_of_another_program_is_named_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("theirs.db");
+    let theirs = rusqlite::Connection::open(&file).unwrap();
+    theirs.execute_batch("CREATE TABLE Users (id); CREATE TABLE alembic_version (version_num)").unwrap();
+    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    assert!(line.contains("Alembic") && line.contains("users") && line.contains("another file"), "{line}");
+    let tables: i64 = theirs.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
+    assert_eq!(tables, 2, "nothing is created");
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o7777
+}
+
+#[test]
+fn what_the_server_creates_is_its_owners_alone() {
+    let server = Server::start(Database::Sqlite);
+    server.user("alice").create("x");
+    let data = server.folder().join("data");
+    assert_eq!(mode(&data), 0o700);
+    for name in ["todo.db", "todo.db-wal", "todo.db-shm"] {
+        assert_eq!(mode(&data.join(name)), 0o600, "{name}");
+    }
+    assert!(!server.log().iter().any(|line| line.contains("chmod")));
+}
+
+#[test]
+fn the_mode_of_a_file_that_is_there_is_the_operators_and_gets_a_warning() {
+    let mut server = Server::start(Database::Sqlite);
+    server.kill();
+    let file = server.folder().join("data/todo.db");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let server = server.restart();
+    let line = server.wait_for_log(|line| line["message"].as_str()?.contains("chmod 600").then(|| line.clone()));
+    assert_eq!((&line["level"], &line["mode"]), (&json!("WARN"), &json!("0644")));
+    assert_eq!(mode(&file), 0o644);
+}
+
+fn create(client: &Client) -> String {
+    client.post("/api/tasks", &json!({ "title": "x" })).problem()
+}
+
+#[test]
+fn a_file_that_is_moved_removed_or_replaced_takes_no_change_until_it_is_back() {
+    for name in ["todo.db", "todo.db-wal", "todo.db-shm"] {
+        let server = Server::start(Database::Sqlite);
+        let alice = server.user("alice");
+        let task = alice.create("before");
+        let (file, away) = (server.folder().join("data").join(name), server.folder().join("away"));
+        fs::rename(&file, &away).unwrap();
+        for replaced in [false, true] {
+            if replaced {
+                fs::copy(&away, &file).unwrap();
+            }
+            assert_eq!(create(&alice), "503 unavailable", "{name}");
+            assert_eq!(alice.get("/ready").problem(), "503 unavailable", "{name}");
+            server.wait_for_log(|line| line["cause"].as_str()?.contains("moved, removed or replaced").then_some(()));
+            let read = alice.get("/api/tasks");
+            assert!(read.status == 503 || read.json() == json!([task]), "{name}: {read:?}");
+        }
+        fs::rename(&away, &file).unwrap();
+        assert_eq!(alice.get("/ready").status, 200, "{name}");
+        assert_eq!(create(&alice), "201", "{name}");
+    }
+}

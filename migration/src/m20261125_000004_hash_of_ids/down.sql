@@ -1,0 +1,2 @@
+DROP INDEX tasks_id;
+CREATE UNIQUE INDEX tasks_id ON tasks (id);

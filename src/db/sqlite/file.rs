@@ -1,0 +1,117 @@
+//! The file of a database: created for its owner alone, and watched for being moved, removed or replaced.
+
+use std::{
+    ffi::OsString,
+    fs,
+    io::ErrorKind,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{
+    connect,
+    error::{failed, is_busy},
+};
+use crate::db::{DbError, url::SqliteFile};
+
+/// How long the first of several that start at once may take to prepare the file.
+const PREPARATION: Duration = Duration::from_secs(10);
+/// Time between two attempts at a lock for which SQLite does not wait.
+const PAUSE: Duration = Duration::from_millis(5);
+/// Rights of others than the owner.
+const OTHERS: u32 = 0o077;
+
+/// Opens the file for writing, and creates it where that is wanted.
+pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
+    let path = file.path.as_path();
+    if file.create {
+        create(path).map_err(|error| DbError::Unavailable(format!("{}: {error}", path.display())))?;
+    }
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    log_ahead(&connection, path)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Creates the file for its owner alone, whatever the umask. SQLite gives its other files the same mode.
+fn create(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Sees that the file has a write-ahead log. To change to that takes an exclusive lock, for which SQLite does not wait.
+fn log_ahead(connection: &Connection, path: &Path) -> Result<(), DbError> {
+    let started = Instant::now();
+    loop {
+        let journal = connection
+            .query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
+            .and_then(|()| connection.pragma_query_value(None, "journal_mode", |row| row.get::<_, String>(0)))
+            .and_then(|journal| match journal.as_str() {
+                "wal" => Ok(journal),
+                _ => connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)),
+            });
+        match journal {
+            Ok(journal) if journal == "wal" => return Ok(()),
+            Ok(_) => {
+                let problem = "its file system cannot share memory between processes, which the write-ahead log needs";
+                return Err(DbError::Refused(format!("{}: {problem}", path.display())));
+            }
+            Err(error) if is_busy(&error) && started.elapsed() < PREPARATION => thread::sleep(PAUSE),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+}
+
+/// Warns of a file that others than its owner may read or change.
+pub(super) fn warn_of_others(path: &Path) {
+    if let Ok(metadata) = fs::metadata(path)
+        && metadata.mode() & OTHERS != 0
+    {
+        let (file, mode) = (path.display(), format!("{:04o}", metadata.mode() & 0o7777));
+        tracing::warn!(%file, mode, "other users of this machine may read the tasks or change them: chmod 600 the file");
+    }
+}
+
+/// The files that are open: the database, its log, and the memory that processes share.
+#[derive(Debug)]
+pub(super) struct Files(Vec<(PathBuf, Identity)>);
+
+type Identity = Option<(u64, u64)>;
+
+impl Files {
+    /// Those of a database on which a connection has read already: until then it has only the first of them.
+    pub(super) fn of(path: &Path) -> Self {
+        let beside = |suffix: &str| {
+            let mut name = OsString::from(path);
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let paths = [path.to_owned(), beside("-wal"), beside("-shm")];
+        Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
+    }
+
+    /// Sees that each still is the file that is open. What is written to another would be lost.
+    pub(super) fn check(&self) -> Result<(), DbError> {
+        match self.0.iter().find(|(path, open)| identity(path) != *open) {
+            None => Ok(()),
+            Some((path, _)) => Err(DbError::Unavailable(format!(
+                "{} was moved, removed or replaced: put it back, or restart the server to take the one that is there",
+                path.display()
+            ))),
+        }
+    }
+}
+
+fn identity(path: &Path) -> Identity {
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
