@@ -40,7 +40,7 @@ fn try_to_create(server: &Server, users: usize, retries: usize, books: &Books) {
     thread::scope(|scope| {
         for user in 0..users {
             scope.spawn(move || {
-                let (client, key) = (server.user(&format!("user {user}")), format!("key {user}"));
+                let (client, key) = (server.user(&format!("user {user}")), format!("key-{user}"));
                 let outcome = books.note(&key, &create(&client, &key));
                 assert_ne!(outcome, Outcome::Done, "what has not been replicated was acknowledged");
                 for _ in 0..retries {
@@ -90,7 +90,7 @@ fn what_no_standby_confirms_is_never_acknowledged_and_costs_no_read() {
     let all = |user| server.user(&format!("user {user}")).all();
     books.agree_with(&(0..users).flat_map(all).collect::<Vec<_>>());
     for user in 0..users {
-        let key = format!("key {user}");
+        let key = format!("key-{user}");
         assert_eq!(create(&server.user(&format!("user {user}")), &key).status, 201);
         assert_eq!(all(user).len(), 1, "{key} has made one task");
     }
@@ -109,7 +109,7 @@ fn what_waits_for_a_standby_completes_when_that_returns() {
     assert_eq!(books.count(Outcome::Unknown), WRITE_CONNECTIONS, "all were sent");
     for user in 0..WRITE_CONNECTIONS {
         let client = server.user(&format!("user {user}"));
-        let replayed = create(&client, &format!("key {user}"));
+        let replayed = create(&client, &format!("key-{user}"));
         assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (201, "true"));
         assert_eq!(client.list(""), [replayed.json()]);
         client.create("after");
