@@ -91,13 +91,20 @@ type Identity = Option<(u64, u64)>;
 impl Files {
     /// Those of a database on which a connection has read already: until then it has only the first of them.
     pub(super) fn of(path: &Path) -> Self {
+        // SQLite puts the other two beside the file that a link leads to.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let beside = |suffix: &str| {
-            let mut name = OsString::from(path);
+            let mut name = OsString::from(&real);
             name.push(suffix);
             PathBuf::from(name)
         };
         let paths = [path.to_owned(), beside("-wal"), beside("-shm")];
         Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
+    }
+
+    /// Whether other processes can see our locks, which are on the last of the files.
+    pub(super) fn share_locks(&self) -> bool {
+        self.0.last().is_some_and(|(path, open)| identity(path) == *open)
     }
 
     /// Sees that each still is the file that is open. What is written to another would be lost.
