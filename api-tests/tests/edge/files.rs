@@ -118,6 +118,17 @@ fn a_file_that_is_no_database_ends_the_start_with_one_line() {
 }
 
 #[test]
+fn a_path_that_leads_to_no_file_ends_the_start_with_one_line() {
+    for (url, cause) in [
+        ("sqlite://missing.db", "missing.db: No such file or directory (os error 2); ?mode=rwc creates a missing file"),
+        ("sqlite:///dev/null/todo.db?mode=rwc", "/dev/null/todo.db: "),
+    ] {
+        let line = Server::refusal(url);
+        assert!(line.contains(cause), "{line}");
+    }
+}
+
+#[test]
 fn a_file_of_another_program_is_named_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("theirs.db");
