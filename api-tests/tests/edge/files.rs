@@ -113,7 +113,7 @@ fn a_file_that_is_no_database_ends_the_start_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("todo.db");
     fs::write(&file, "no database at all, and long enough to have a header ".repeat(10)).unwrap();
-    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    let line = Server::misuse(&format!("sqlite://{}", file.display()));
     assert!(line.contains("not a database"), "{line}");
 }
 
@@ -123,7 +123,7 @@ fn a_path_that_leads_to_no_file_ends_the_start_with_one_line() {
         ("sqlite://missing.db", "missing.db: No such file or directory (os error 2); ?mode=rwc creates a missing file"),
         ("sqlite:///dev/null/todo.db?mode=rwc", "/dev/null/todo.db: "),
     ] {
-        let line = Server::refusal(url);
+        let line = Server::misuse(url);
         assert!(line.contains(cause), "{line}");
     }
 }
@@ -134,7 +134,7 @@ fn a_file_of_another_program_is_named_refused_and_left_alone() {
     let file = folder.path().join("theirs.db");
     let theirs = rusqlite::Connection::open(&file).unwrap();
     theirs.execute_batch("CREATE TABLE Users (id); CREATE TABLE alembic_version (version_num)").unwrap();
-    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    let line = Server::misuse(&format!("sqlite://{}", file.display()));
     assert!(line.contains("Alembic") && line.contains("users") && line.contains("another file"), "{line}");
     let tables: i64 = theirs.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
     assert_eq!(tables, 2, "nothing is created");

@@ -41,12 +41,12 @@ pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
 fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     let text = format!("{}: {error}", file.path.display());
     match error.kind() {
-        ErrorKind::NotFound if !file.create => DbError::Refused(format!("{text}; ?mode=rwc creates a missing file")),
+        ErrorKind::NotFound if !file.create => DbError::Unsuitable(format!("{text}; ?mode=rwc creates a missing file")),
         ErrorKind::NotFound
         | ErrorKind::AlreadyExists
         | ErrorKind::NotADirectory
         | ErrorKind::PermissionDenied
-        | ErrorKind::ReadOnlyFilesystem => DbError::Refused(text),
+        | ErrorKind::ReadOnlyFilesystem => DbError::Unsuitable(text),
         _ => DbError::Unavailable(text),
     }
 }
@@ -77,7 +77,7 @@ fn log_ahead(connection: &Connection, path: &Path) -> Result<(), DbError> {
             Ok(journal) if journal == "wal" => return Ok(()),
             Ok(_) => {
                 let problem = "its file system cannot share memory between processes, which the write-ahead log needs";
-                return Err(DbError::Refused(format!("{}: {problem}", path.display())));
+                return Err(DbError::Unsuitable(format!("{}: {problem}", path.display())));
             }
             Err(error) if is_busy(&error) && started.elapsed() < PREPARATION => thread::sleep(PAUSE),
             Err(error) => return Err(failed(error)),
