@@ -6,14 +6,19 @@ const DATABASE: Database = Database::Postgres;
 
 mod postgres {
     mod answers;
+    mod citus;
+    mod contention;
     mod failover;
     mod faults;
+    mod foreign;
     mod instances;
     mod latency;
     mod load;
+    mod outages;
     mod plans;
     mod poolers;
     mod serializable;
+    mod silence;
     mod start;
     mod synchronous;
     mod tls;

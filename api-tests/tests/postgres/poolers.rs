@@ -102,3 +102,8 @@ fn commits_that_a_pooler_loses_are_what_their_answers_say() {
     // As an administrator ends a session.
     commits_are_what_their_answers_say(20, |backend| signal(backend, "TERM"));
 }
+
+#[test]
+fn commits_that_a_crash_behind_a_pooler_loses_are_what_their_answers_say() {
+    commits_are_what_their_answers_say(5, |backend| signal(backend, "KILL"));
+}
