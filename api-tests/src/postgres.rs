@@ -141,6 +141,15 @@ impl Cluster {
         self.connect().batch_execute(sql).unwrap();
     }
 
+    /// As [`Cluster::sql`], where the cluster may be starting.
+    ///
+    /// # Errors
+    ///
+    /// There is no connection, or it is lost.
+    pub fn try_sql(&self, sql: &str) -> Result<(), postgres::Error> {
+        Client::connect(&self.url("postgres"), NoTls)?.batch_execute(sql)
+    }
+
     /// A connection of its administrator.
     pub fn connect(&self) -> Client {
         connect(&self.url("postgres"))

@@ -83,10 +83,7 @@ fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
                 end(backend.get(0));
             }
             // Where a backend is killed, all of them start again, and this connection is gone, too.
-            wait_until("the settings are read", || {
-                let admin = postgres::Client::connect(&cluster.url("postgres"), postgres::NoTls);
-                admin.and_then(|mut admin| admin.batch_execute("SELECT pg_reload_conf()")).is_ok()
-            });
+            wait_until("the setting is taken back", || cluster.try_sql("SELECT pg_reload_conf()").is_ok());
         }
     });
     wait_until_ready(&server);

@@ -8,7 +8,7 @@ use std::{
 use api_tests::{Client, Cluster, Method, Server};
 use serde_json::json;
 
-use super::load::path;
+use super::load::{path, wait_until, wait_until_ready};
 
 const WRITERS: usize = 16;
 
@@ -17,7 +17,9 @@ fn serializable() -> Server {
     let database = Cluster::shared().database();
     let isolation = "SET default_transaction_isolation = 'serializable'";
     Cluster::shared().sql(&format!("ALTER DATABASE {} {isolation}", database.name()));
-    Server::on(database, &[])
+    let server = Server::on(database, &[]);
+    wait_until_ready(&server);
+    server
 }
 
 /// What each of so many writers, at the same time, makes of its number.
@@ -75,6 +77,7 @@ fn of_writers_with_one_version_in_serializable_transactions_exactly_one_wins() {
 #[test]
 fn a_deadlock_fails_no_request() {
     let server = Server::on(Cluster::shared().database(), &[]);
+    wait_until_ready(&server);
     let mut database = server.postgres();
     // The title names two rows; whoever has locked the first waits until another has, too, or for a moment.
     database
@@ -96,7 +99,7 @@ fn a_deadlock_fails_no_request() {
     database
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo-api' AND datname = $1", &[&name])
         .unwrap();
-    super::load::wait_until_ready(&server);
+    wait_until_ready(&server);
     let failed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for title in ["a b", "b a"] {
@@ -111,7 +114,7 @@ fn a_deadlock_fails_no_request() {
             });
         }
     });
-    super::load::wait_until("a deadlock is counted", || {
+    wait_until("a deadlock is counted", || {
         server.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") > 0
     });
     assert_eq!(failed.into_inner(), 0);

@@ -92,8 +92,9 @@ fn connections_that_are_lost_without_a_word_are_replaced() {
         for (kind, request) in [(READS, read as fn(&_, &_) -> _), (WRITES, write)] {
             warm_up(&server, &task);
             proxy.lose();
-            let (_, took) = in_a_row(|| request(&alice, &task));
-            assert!(took < SOON, "{kind}, round {round}: {took:?}");
+            // Each costs at most one, and those that read are two.
+            let (failed, _) = in_a_row(|| request(&alice, &task));
+            assert!(failed <= 2, "{kind}, round {round}: {failed} failed");
             let took = wait_until_ready(&server);
             assert!(took < SOON, "ready after {took:?}");
         }
