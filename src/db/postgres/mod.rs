@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod lease;
 mod migrate;
 mod pool;
 mod sqlstate;

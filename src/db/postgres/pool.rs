@@ -15,7 +15,6 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -25,6 +24,7 @@ use super::{
     Held, STATEMENT_TIMEOUT,
     connect::Connector,
     connection::{Connection, Outcome, READ_ONLY, SILENT},
+    lease::Lease,
     sqlstate::Failure,
 };
 use crate::db::{DbError, Lanes, outage::Outage, statement::Bound};
@@ -51,11 +51,11 @@ pub(super) struct Pool {
     /// Changes when a connection was found to be of no use: the others may be, too.
     suspicion: watch::Sender<()>,
     /// Notified when a connection without a change does not answer: then it is not a change that takes long.
-    lost: Notify,
+    pub(super) lost: Notify,
     /// Whether a connection whose server is read-only is of use.
     read_only: bool,
     /// Whether the last change had no answer in time.
-    doubtful: AtomicBool,
+    pub(super) doubtful: AtomicBool,
     outage: Outage,
     /// Before the next attempt to connect after one that failed; held by the one who makes it.
     pause: tokio::sync::Mutex<Duration>,
@@ -156,12 +156,12 @@ impl Pool {
             }
             let idle = self.writes().idle.pop();
             if let Some(connection) = idle.filter(|connection| connection.is_usable()) {
-                return Lease { pool: self.clone(), connection, turns, deadline, busy: false };
+                return Lease::new(self.clone(), connection, turns, deadline);
             }
         }
     }
 
-    fn give_back(&self, connection: Arc<Connection>) {
+    pub(super) fn give_back(&self, connection: Arc<Connection>) {
         if connection.is_usable() {
             self.writes().idle.push(connection);
             self.idle.add_permits(1);
@@ -351,96 +351,4 @@ enum Reader {
 
 pub(super) fn no_connection() -> Failure {
     DbError::Unavailable("no connection to the database is free".to_owned()).into()
-}
-
-/// A connection that one statement has for itself, and its turns.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pool: Arc<Pool>,
-    connection: Arc<Connection>,
-    pub(super) turns: Option<Held>,
-    deadline: Instant,
-    /// Whether the statement may still be running.
-    busy: bool,
-}
-
-impl Lease {
-    /// Runs a change and waits for its answer until the deadline.
-    pub(super) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        tracing::debug!(sql = statement.text(), "run");
-        self.busy = true;
-        let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
-            self.pool.doubtful.store(true, Relaxed);
-            let text = "the change has no answer in time".to_owned();
-            return Err(if self.connection.is_changing() {
-                DbError::Unknown(text)
-            } else {
-                DbError::Unavailable(text)
-            }
-            .into());
-        };
-        self.busy = false;
-        match &answer {
-            Ok(_) => self.pool.doubtful.store(false, Relaxed),
-            Err(Failure::ReadOnly(_)) => self.retire(READ_ONLY),
-            Err(_) => {}
-        }
-        answer
-    }
-
-    /// Whether the server takes changes.
-    pub(super) async fn is_writable(&mut self) -> Result<(), Failure> {
-        self.busy = true;
-        let answer = timeout_at(self.deadline, self.connection.is_writable()).await.map_err(|_| no_connection())?;
-        self.busy = false;
-        if answer? {
-            return Ok(());
-        }
-        self.retire(READ_ONLY);
-        Err(Failure::ReadOnly("the database takes no changes".to_owned()))
-    }
-
-    async fn read(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        self.busy = true;
-        let answer = self.connection.read(statement, self.deadline, || ()).await;
-        self.busy = false;
-        if Instant::now() >= self.deadline {
-            // The cancellation may come late, and must not hit a change.
-            self.connection.retire(SILENT);
-        }
-        answer
-    }
-
-    fn retire(&self, reason: &'static str) {
-        self.connection.retire(reason);
-        self.pool.suspect();
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let connection = self.connection.clone();
-        if !self.busy {
-            return self.pool.give_back(connection);
-        }
-        let (pool, turns, deadline) = (self.pool.clone(), self.turns.take(), self.deadline);
-        // Only the end of the process leaves nobody to run this.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                if timeout_at(deadline, connection.drained()).await.is_ok() {
-                    pool.give_back(connection);
-                } else {
-                    connection.retire(SILENT);
-                    let lost = pool.lost.notified();
-                    pool.suspect();
-                    // Until it ends the change is in the database, and keeps its turns; unless the database cannot even
-                    // have got it, as far as the other connections show.
-                    tokio::select! {
-                        () = connection.drained() => {}
-                        () = lost => drop(turns),
-                    }
-                }
-            });
-        }
-    }
 }
