@@ -66,20 +66,21 @@ fn a_thousand_connections_on_one_row_of_a_user_hold_up_no_other_user() {
         token("alice"),
         body.len()
     );
-    let connect = |_| BufReader::new(TcpStream::connect(server.address()).unwrap());
+    let connect = |_| (BufReader::new(TcpStream::connect(server.address()).unwrap()), None::<Instant>);
     let streams: Vec<Mutex<Vec<_>>> =
         (0..THREADS).map(|_| Mutex::new((0..1000 / THREADS).map(connect).collect())).collect();
     let answers = Mutex::new(Vec::new());
-    let hammer = |worker: usize, _| {
+    // A connection sends its next request when it has its answer, so that all have one in flight, one after the other.
+    let hammer = |worker: usize, n: usize| {
         let mut streams = streams[worker].lock().unwrap();
-        let started = Instant::now();
-        for stream in &mut *streams {
-            stream.get_mut().write_all(request.as_bytes()).unwrap();
-        }
-        for stream in &mut *streams {
+        let next = n % streams.len();
+        let (stream, sent) = &mut streams[next];
+        if let Some(sent) = sent.take() {
             let outcome = Outcome::of(&next_answer(stream, &hammered));
-            answers.lock().unwrap().push((outcome, started.elapsed()));
+            answers.lock().unwrap().push((outcome, sent.elapsed()));
         }
+        stream.get_mut().write_all(request.as_bytes()).unwrap();
+        *sent = Some(Instant::now());
     };
     let bobs = while_working(THREADS, hammer, || {
         let answered = || answers.lock().unwrap().len();
