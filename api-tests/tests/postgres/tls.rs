@@ -69,6 +69,7 @@ fn a_server_with_a_certificate_of_the_authority_is_connected_to() {
     ] {
         let (_database, url) = secure.url("app", "s3cret", host, &parameters);
         let server = Server::at(&url, &[]);
+        super::load::wait_until_ready(&server);
         let alice = server.user("alice");
         let task = alice.create("over TLS");
         assert_eq!(alice.list(""), [task], "{parameters}");
