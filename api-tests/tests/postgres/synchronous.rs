@@ -25,13 +25,18 @@ fn waiting() -> (Cluster, Server) {
     first.create("before");
     cluster.set(NAMES, "nobody");
     // The setting takes effect in its own time.
-    let mut answer = first.post("/api/tasks", &json!({ "title": "x" }));
-    while answer.status == 201 {
-        let stuck = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
-        assert_eq!(server.sql(stuck), 0, "what has not been replicated was acknowledged");
-        answer = first.post("/api/tasks", &json!({ "title": "x" }));
-    }
-    assert_eq!(Outcome::of(&answer), Outcome::Unknown);
+    wait_until("a change waits for the standby", || {
+        thread::scope(|scope| {
+            let creating = scope.spawn(|| first.post("/api/tasks", &json!({ "title": "x" })));
+            let mut waits = false;
+            while !creating.is_finished() {
+                waits |= server.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") > 0;
+            }
+            let outcome = Outcome::of(&creating.join().unwrap());
+            assert!(!waits || outcome == Outcome::Unknown, "it waits for the standby, and is {outcome:?}");
+            waits
+        })
+    });
     (cluster, server)
 }
 
