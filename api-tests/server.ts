@@ -42,6 +42,7 @@ export async function startServer(environment: Record<string, string> = {}): Pro
   process.once("exit", kill);
 
   const log: string[] = [];
+  let listens = "";
   const address = new Promise<string>((resolve, reject) => {
     child.once("error", (cause) => {
       reject(new Error(`${program} does not start: run \`cargo build\`, or set TODO_API to the binary`, { cause }));
@@ -50,9 +51,10 @@ export async function startServer(environment: Record<string, string> = {}): Pro
       .on("line", (line) => {
         log.push(line);
         const entry = line.startsWith("{") ? JSON.parse(line) : {};
-        if (entry.message === "listening") resolve(entry.address);
+        if (entry.message === "listening") listens = entry.address;
+        if (entry.message === "ready") resolve(listens);
       })
-      .once("close", () => reject(new Error(["todo-api ended before it listened", ...log].join("\n"))));
+      .once("close", () => reject(new Error(["todo-api ended before it was ready", ...log].join("\n"))));
   });
 
   async function stop() {

@@ -189,7 +189,8 @@ fn open(database: &Database) -> Result<Db, Failure> {
 /// The database cannot be used: by a mistake in its URL, or else by one of its own.
 fn unusable(database: &Database, error: DbError) -> Failure {
     match error {
-        DbError::Refused(text) => misuse(format!("{}: {text}", database.variable)),
+        DbError::Unsuitable(text) => misuse(format!("{}: {text}", database.variable)),
+        DbError::Refused(text) => failure(format!("refused: {}: {text}", database.variable)),
         error => failure(error),
     }
 }
@@ -256,7 +257,6 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
     let mut first = pin!(db.migrate_up());
     let early = timeout(GREETING_DELAY, &mut first).await.ok();
     if early.is_none() {
-        outage.report(&"it does not answer");
         greet();
     }
     let in_time = early.is_some();
@@ -264,7 +264,7 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
         Some(attempt) => attempt,
         None => first.await,
     };
-    if let Err(error @ (DbError::Refused(_) | DbError::Internal(_))) = attempt {
+    if let Err(error @ (DbError::Refused(_) | DbError::Unsuitable(_) | DbError::Internal(_))) = attempt {
         return unusable(database, error);
     }
     if in_time {
@@ -281,6 +281,8 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
         attempt = db.migrate_up().await;
     }
     outage.over();
+    while db.ping().await.is_err() {}
+    tracing::info!("ready");
     tasks::remove_expired(db.clone()).await
 }
 

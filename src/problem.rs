@@ -241,7 +241,9 @@ impl ResponseError for Problem {
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         let detail = match error {
-            DbError::Unavailable(_) | DbError::Refused(_) => "the database cannot be reached; nothing was changed",
+            DbError::Unavailable(_) | DbError::Refused(_) | DbError::Unsuitable(_) => {
+                "the database cannot be reached; nothing was changed"
+            }
             DbError::Unknown(_) => {
                 "the database did not answer; whether the change was made is unknown: read before you repeat"
             }

@@ -71,17 +71,29 @@ impl Server {
         Self::spawn(Place::on(None, url, environment))
     }
 
-    /// What a server at this URL says when it does not start.
+    /// What a server says that its database refuses.
     pub fn refusal(url: &str) -> String {
+        let (status, line) = Self::failure(url);
+        assert_eq!(status, Some(1), "{line}");
+        line
+    }
+
+    /// What a server says whose URL leads to something that cannot be its database.
+    pub fn misuse(url: &str) -> String {
+        let (status, line) = Self::failure(url);
+        assert_eq!(status, Some(2), "{line}");
+        assert!(line.starts_with("todo-api: DATABASE_URL: "), "{line}");
+        line
+    }
+
+    fn failure(url: &str) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
         let environment = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")];
         let output =
             Command::new(binary()).arg("serve").current_dir(&folder).env_clear().envs(environment).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{errors}");
-        let line = errors.lines().last().unwrap();
-        assert!(line.starts_with("todo-api: DATABASE_URL: "), "{line}");
-        line.to_owned()
+        let line = errors.lines().last().unwrap().to_owned();
+        (output.status.code(), line)
     }
 
     /// Several servers that start at the same time on one fresh database.
@@ -170,6 +182,11 @@ impl Server {
         address
             .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.log()))
             .clone_into(&mut server.address);
+        // It serves before its database does: wait for that, unless something is in the way.
+        server.wait_for_log(|line| {
+            let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
+            (is_ready || line["target"] == "todo_api::db::outage").then_some(())
+        });
         server
     }
 

@@ -37,7 +37,7 @@ pub(super) async fn take(step: Step, connection: &DatabaseConnection) -> Result<
     if !applied.iter().any(|name| known.contains(name)) {
         let tables = tables(connection).await?;
         if let Some(problem) = foreign::tables(&tables, !applied.is_empty(), connection.get_database_backend()) {
-            return Err(DbError::Refused(problem));
+            return Err(DbError::Unsuitable(problem));
         }
     } else if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
         return Err(DbError::Internal(format!(
@@ -73,7 +73,7 @@ async fn tables(connection: &DatabaseConnection) -> Result<Vec<String>, DbError>
     }
     if names(connection, "SELECT current_schema()::text AS name").await?.is_empty() {
         let problem = "no schema of its search_path exists: create one, as with CREATE SCHEMA todo";
-        return Err(DbError::Refused(problem.to_owned()));
+        return Err(DbError::Unsuitable(problem.to_owned()));
     }
     names(connection, "SELECT tablename::text AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()")
         .await
@@ -85,7 +85,7 @@ async fn check_encoding(connection: &DatabaseConnection) -> Result<(), DbError> 
         return Ok(());
     }
     match names(connection, "SELECT current_setting('server_encoding') AS name").await?.pop() {
-        Some(encoding) if encoding != "UTF8" => Err(DbError::Refused(format!(
+        Some(encoding) if encoding != "UTF8" => Err(DbError::Unsuitable(format!(
             "the database has the encoding {encoding}, which lacks most characters: \
              create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
         ))),

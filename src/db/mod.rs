@@ -60,6 +60,8 @@ pub enum DbError {
     Unknown(String),
     /// The database will not have us: wrong password, unknown certificate, no such database.
     Refused(String),
+    /// What the URL leads to is not this program's database, and cannot become it.
+    Unsuitable(String),
     /// A mistake of this program or of the schema.
     Internal(String),
 }
@@ -74,6 +76,7 @@ impl DbError {
             | Self::Unavailable(text)
             | Self::Unknown(text)
             | Self::Refused(text)
+            | Self::Unsuitable(text)
             | Self::Internal(text) => text,
         }
     }
@@ -87,6 +90,7 @@ impl std::fmt::Display for DbError {
             Self::Unavailable(_) => "unavailable",
             Self::Unknown(_) => "unknown outcome",
             Self::Refused(_) => "refused",
+            Self::Unsuitable(_) => "unsuitable",
             Self::Internal(_) => "internal",
         };
         write!(f, "{kind}: {}", self.text())
@@ -171,7 +175,7 @@ impl Db {
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] and [`DbError::Refused`], or [`DbError::Internal`] where the schema is newer than this
+    /// [`DbError::Unavailable`], [`DbError::Refused`] and [`DbError::Unsuitable`], or [`DbError::Internal`] where the schema is newer than this
     /// program.
     pub async fn migrate_up(&self) -> Result<Migrations, DbError> {
         self.migrate(Step::Up).await

@@ -113,8 +113,19 @@ fn a_file_that_is_no_database_ends_the_start_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("todo.db");
     fs::write(&file, "no database at all, and long enough to have a header ".repeat(10)).unwrap();
-    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    let line = Server::misuse(&format!("sqlite://{}", file.display()));
     assert!(line.contains("not a database"), "{line}");
+}
+
+#[test]
+fn a_path_that_leads_to_no_file_ends_the_start_with_one_line() {
+    for (url, cause) in [
+        ("sqlite://missing.db", "missing.db: No such file or directory (os error 2); ?mode=rwc creates a missing file"),
+        ("sqlite:///dev/null/todo.db?mode=rwc", "/dev/null/todo.db: "),
+    ] {
+        let line = Server::misuse(url);
+        assert!(line.contains(cause), "{line}");
+    }
 }
 
 #[test]
@@ -123,7 +134,7 @@ fn a_file_of_another_program_is_named_refused_and_left_alone() {
     let file = folder.path().join("theirs.db");
     let theirs = rusqlite::Connection::open(&file).unwrap();
     theirs.execute_batch("CREATE TABLE Users (id); CREATE TABLE alembic_version (version_num)").unwrap();
-    let line = Server::refusal(&format!("sqlite://{}", file.display()));
+    let line = Server::misuse(&format!("sqlite://{}", file.display()));
     assert!(line.contains("Alembic") && line.contains("users") && line.contains("another file"), "{line}");
     let tables: i64 = theirs.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).unwrap();
     assert_eq!(tables, 2, "nothing is created");
@@ -183,4 +194,61 @@ fn a_file_that_is_moved_removed_or_replaced_takes_no_change_until_it_is_back() {
         assert_eq!(alice.get("/ready").status, 200, "{name}");
         assert_eq!(create(&alice), "201", "{name}");
     }
+}
+
+#[test]
+fn a_server_that_stops_after_its_log_is_removed_has_lost_nothing() {
+    let mut server = Server::start(Database::Sqlite);
+    let task = server.user("alice").create("before");
+    fs::remove_file(server.folder().join("data/todo.db-wal")).unwrap();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(1), "it says so");
+    assert_eq!(server.restart().user("alice").list(""), [task]);
+}
+
+#[test]
+fn a_server_that_stops_leaves_the_file_alone_that_has_taken_the_place_of_its_own() {
+    let mut other = Server::start(Database::Sqlite);
+    let theirs = other.user("alice").create("theirs");
+    other.signal("TERM");
+    assert!(other.wait().success());
+
+    let mut server = Server::start(Database::Sqlite);
+    let ours = server.user("alice").create("ours");
+    let (file, away) = (server.folder().join("data/todo.db"), server.folder().join("away.db"));
+    fs::rename(&file, &away).unwrap();
+    fs::copy(other.folder().join("data/todo.db"), &file).unwrap();
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(1), "it says so");
+    let mut server = server.restart();
+    assert_eq!(server.user("alice").list(""), [theirs]);
+    server.kill();
+
+    for suffix in ["-wal", "-shm"] {
+        fs::remove_file(file.with_file_name(format!("todo.db{suffix}"))).unwrap();
+    }
+    fs::rename(&away, &file).unwrap();
+    assert_eq!(
+        server.restart().user("alice").list(""),
+        [ours],
+        "the file that was moved has all that was acknowledged"
+    );
+}
+
+#[test]
+fn a_log_beside_the_file_that_a_link_leads_to_is_watched_as_well() {
+    let mut server = Server::start(Database::Sqlite);
+    server.signal("TERM");
+    assert!(server.wait().success());
+    let (data, real) = (server.folder().join("data"), server.folder().join("real.db"));
+    fs::rename(data.join("todo.db"), &real).unwrap();
+    for name in ["todo.db-wal", "todo.db-shm"] {
+        drop(fs::remove_file(data.join(name)));
+    }
+    std::os::unix::fs::symlink(&real, data.join("todo.db")).unwrap();
+    let server = server.restart();
+    let alice = server.user("alice");
+    alice.create("before");
+    fs::remove_file(server.folder().join("real.db-wal")).unwrap();
+    assert_eq!(create(&alice), "503 unavailable");
 }

@@ -17,7 +17,7 @@ fn a_database_of_another_program_is_named_refused_and_left_alone() {
         let mut count =
             || connection.query_one("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'", &[]).unwrap();
         let before: i64 = count().get(0);
-        let line = Server::refusal(database.url());
+        let line = Server::misuse(database.url());
         assert!(line.contains(owner) && line.contains("?options=-csearch_path%3Dtodo"), "{line}");
         assert!(!line.contains("CREATE TABLE"), "{line}");
         assert_eq!(before, count().get::<_, i64>(0), "nothing is created");
@@ -30,7 +30,7 @@ fn a_schema_of_its_own_keeps_a_server_apart_from_another_program() {
     let url = format!("{}&options=-csearch_path%3Dtodo", database.url());
     let mut connection = database.connect();
     connection.batch_execute("CREATE TABLE users (name text); INSERT INTO users VALUES ('theirs')").unwrap();
-    assert!(Server::refusal(&url).contains("CREATE SCHEMA todo"));
+    assert!(Server::misuse(&url).contains("CREATE SCHEMA todo"));
     connection.batch_execute("CREATE SCHEMA todo").unwrap();
     let server = Server::at(&url, &[]);
     let task = server.user("alice").create("ours");
@@ -74,7 +74,7 @@ fn the_status_of_a_database_without_a_schema_is_that_all_is_pending_and_nothing_
 #[test]
 fn an_encoding_that_lacks_characters_is_refused() {
     let database = Cluster::shared().database_with("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-    let line = Server::refusal(database.url());
+    let line = Server::misuse(database.url());
     assert!(line.contains("LATIN1") && line.contains("ENCODING 'UTF8'"), "{line}");
 }
 

@@ -38,10 +38,10 @@ pub(super) struct Connection {
     /// By their text.
     statements: RwLock<HashMap<String, tokio_postgres::Statement>>,
     in_flight: AtomicUsize,
-    /// Whether a read has had no answer by its deadline, and none to its cancellation yet.
+    /// Whether it must show that it answers before it is used again.
     silent: AtomicBool,
-    /// Whether a statement was sent, rather than only prepared, since this was last reset.
-    sent: AtomicBool,
+    /// Whether a change was sent, rather than only prepared, and has had no answer yet.
+    changing: AtomicBool,
     /// Why it is to be replaced.
     retirement: OnceLock<&'static str>,
     retired: Notify,
@@ -68,7 +68,7 @@ impl Connection {
             statements: RwLock::default(),
             in_flight: AtomicUsize::new(0),
             silent: AtomicBool::new(false),
-            sent: AtomicBool::new(false),
+            changing: AtomicBool::new(false),
             retirement: OnceLock::new(),
             retired: Notify::new(),
         }
@@ -82,6 +82,11 @@ impl Connection {
     /// Whether it may be given statements.
     pub(super) fn is_usable(&self) -> bool {
         !self.silent.load(Relaxed) && self.retirement.get().is_none() && !self.client.is_closed()
+    }
+
+    /// Keeps statements away from it for a while, or no longer.
+    pub(super) fn doubt(&self, doubt: bool) {
+        self.silent.store(doubt, Relaxed);
     }
 
     /// Has it replaced: nothing is sent on it from now on, and it ends when what was sent has ended.
@@ -113,13 +118,18 @@ impl Connection {
         messages.map(|messages| messages.iter().any(is_off)).map_err(|error| on_statement(&error))
     }
 
-    /// Runs a read, and cancels it at the deadline. Where not even that is answered, the connection is retired.
-    pub(super) async fn read(&self, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, Failure> {
+    /// Runs a read; at the deadline calls `overdue` and cancels it. Where not even that is answered, the connection is retired.
+    pub(super) async fn read(
+        &self,
+        statement: Bound<'_>,
+        deadline: Instant,
+        overdue: impl FnOnce(),
+    ) -> Result<Outcome, Failure> {
         let _flight = Flight::begin(&self.in_flight);
         let mut answer = pin!(async {
-            match self.run(statement).await {
+            match self.run(statement, false).await {
                 // The cancellation was meant for another read on this connection, or came late.
-                Err(Failure::Cancelled(_)) if Instant::now() < deadline => self.run(statement).await,
+                Err(Failure::Cancelled(_)) if Instant::now() < deadline => self.run(statement, false).await,
                 answer => answer,
             }
         });
@@ -128,6 +138,7 @@ impl Connection {
         }
         tracing::warn!(sql = statement.text(), "a read takes too long and is cancelled");
         self.silent.store(true, Relaxed);
+        overdue();
         let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
         tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
         let Ok(answer) = timeout(CANCEL_TIMEOUT, answer).await else {
@@ -140,27 +151,28 @@ impl Connection {
 
     /// Runs a change, for as long as it takes.
     pub(super) async fn change(&self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        self.sent.store(false, Relaxed);
-        self.run(statement).await
+        let answer = self.run(statement, true).await;
+        self.changing.store(false, Relaxed);
+        answer
     }
 
-    /// Whether the last change was sent: until then it certainly has not happened.
-    pub(super) fn was_sent(&self) -> bool {
-        self.sent.load(Relaxed)
+    /// Whether a change was sent that has had no answer yet: before that it certainly has not happened.
+    pub(super) fn is_changing(&self) -> bool {
+        self.changing.load(Relaxed)
     }
 
     /// Runs a statement, for as long as it takes. A caller that goes away changes nothing: what was sent runs to its end.
-    async fn run(&self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        match self.query(statement).await {
+    async fn run(&self, statement: Bound<'_>, change: bool) -> Result<Outcome, Failure> {
+        match self.query(statement, change).await {
             Err(Failure::Stale(_)) => {
                 self.statements.write().unwrap_or_else(PoisonError::into_inner).remove(statement.text());
-                self.query(statement).await
+                self.query(statement, change).await
             }
             answer => answer,
         }
     }
 
-    async fn query(&self, statement: Bound<'_>) -> Result<Outcome, Failure> {
+    async fn query(&self, statement: Bound<'_>, change: bool) -> Result<Outcome, Failure> {
         let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(statement.text()).cloned();
         let prepared = if let Some(prepared) = known {
             prepared
@@ -173,7 +185,9 @@ impl Connection {
         if self.client.is_closed() {
             return Err(Failure::Again("the connection is lost".to_owned()));
         }
-        self.sent.store(true, Relaxed);
+        if change {
+            self.changing.store(true, Relaxed);
+        }
         let answer = async {
             let mut stream = pin!(self.client.query_raw(&prepared, statement.values().map(Parameter)).await?);
             let mut rows = Vec::new();

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod lease;
 mod migrate;
 mod pool;
 mod sqlstate;
@@ -42,6 +43,11 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Pauses between attempts at a statement that conflicts with another transaction: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// The least time that a further attempt must have, so that its answer is most likely not cut off.
+const ATTEMPT: Duration = Duration::from_millis(300);
+/// How many changes one row has in the database: where a connection does not answer, its change keeps a turn, and the next
+/// must not wait for that.
+const ROW: usize = 2;
 /// Of four connections for changes, one tenant may have one.
 const SHARE: usize = 4;
 /// Whose change it is, which is nobody's where this is empty, and of which row, if there is one by now.
@@ -73,7 +79,7 @@ impl Postgres {
         Ok(Self {
             connector: Connector::new(server.clone())?,
             pool: Pool::new(lanes, read_only),
-            rows: Turns::new(1),
+            rows: Turns::new(ROW),
             tenants: Turns::new(lanes.writes.div_ceil(SHARE)),
             keepers: Mutex::default(),
             lanes,
@@ -215,11 +221,11 @@ const HARMLESS_CHANGE: &str = "UPDATE seaql_migrations SET applied_at = applied_
 /// One at a time.
 const ITS_SUBJECT: Subject<'_> = Subject { tenant: "", row: Some(Uuid::nil()) };
 
-/// Waits for some time before the next attempt; `false` where the deadline comes first.
+/// Waits for some time before the next attempt; `false` where that would have too little time to be answered.
 async fn rest(pause: &mut Duration, deadline: Instant) -> bool {
     let next = Instant::now() + *pause;
     *pause = (*pause * 2).min(LONGEST_PAUSE);
-    if next >= deadline {
+    if next + ATTEMPT > deadline {
         return false;
     }
     sleep_until(next).await;

@@ -15,7 +15,6 @@ use std::{
 };
 
 use tokio::{
-    runtime::Handle,
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -25,6 +24,7 @@ use super::{
     Held, STATEMENT_TIMEOUT,
     connect::Connector,
     connection::{Connection, Outcome, READ_ONLY, SILENT},
+    lease::Lease,
     sqlstate::Failure,
 };
 use crate::db::{DbError, Lanes, outage::Outage, statement::Bound};
@@ -50,11 +50,15 @@ pub(super) struct Pool {
     aside: Arc<Semaphore>,
     /// Changes when a connection was found to be of no use: the others may be, too.
     suspicion: watch::Sender<()>,
+    /// Notified when a connection without a change does not answer: then it is not a change that takes long.
+    pub(super) lost: Notify,
     /// Whether a connection whose server is read-only is of use.
     read_only: bool,
     /// Whether the last change had no answer in time.
-    doubtful: AtomicBool,
+    pub(super) doubtful: AtomicBool,
     outage: Outage,
+    /// Before the next attempt to connect after one that failed; held by the one who makes it.
+    pause: tokio::sync::Mutex<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -63,12 +67,6 @@ struct Writes {
     idle: Vec<Arc<Connection>>,
     /// How many there are, those in use included.
     live: usize,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Lane {
-    Reads,
-    Writes,
 }
 
 impl Pool {
@@ -81,9 +79,11 @@ impl Pool {
             idle: Semaphore::new(0),
             aside: Arc::new(Semaphore::new(lanes.writes)),
             suspicion: watch::Sender::new(()),
+            lost: Notify::new(),
             read_only,
             doubtful: AtomicBool::new(false),
             outage: Outage::default(),
+            pause: tokio::sync::Mutex::new(PAUSE),
         })
     }
 
@@ -111,10 +111,9 @@ impl Pool {
         statement: Bound<'_>,
         deadline: Instant,
     ) -> Result<Outcome, Failure> {
-        let outcome = connection.read(statement, deadline).await;
-        if outcome.is_err() && Instant::now() >= deadline {
-            // It may be retired now, or usable again.
-            self.suspect();
+        let outcome = connection.read(statement, deadline, || self.suspect()).await;
+        if Instant::now() >= deadline {
+            // It may be usable again.
             self.joined.notify_waiters();
         }
         outcome
@@ -157,12 +156,12 @@ impl Pool {
             }
             let idle = self.writes().idle.pop();
             if let Some(connection) = idle.filter(|connection| connection.is_usable()) {
-                return Lease { pool: self.clone(), connection, turns, deadline, busy: false };
+                return Lease::new(self.clone(), connection, turns, deadline);
             }
         }
     }
 
-    fn give_back(&self, connection: Arc<Connection>) {
+    pub(super) fn give_back(&self, connection: Arc<Connection>) {
         if connection.is_usable() {
             self.writes().idle.push(connection);
             self.idle.add_permits(1);
@@ -209,17 +208,16 @@ impl Pool {
         }
     }
 
-    fn leave(&self, connection: &Arc<Connection>) -> Lane {
+    fn leave(&self, connection: &Arc<Connection>) {
         let mut reads = self.reads.write().unwrap_or_else(PoisonError::into_inner);
         let before = reads.len();
         reads.retain(|other| !Arc::ptr_eq(other, connection));
         if reads.len() < before {
-            return Lane::Reads;
+            return;
         }
         drop(reads);
         self.take(connection);
         self.writes().live -= 1;
-        Lane::Writes
     }
 
     /// Gives the writes a connection of the reads where they have none and there is no other to be had.
@@ -250,14 +248,21 @@ impl Pool {
         if !shared && !self.take(connection) {
             return;
         }
+        connection.doubt(true);
         match timeout(PROBE_TIMEOUT, connection.is_writable()).await {
             Ok(Ok(writable)) if writable || self.read_only => {
-                if !shared {
+                connection.doubt(false);
+                if shared {
+                    self.joined.notify_waiters();
+                } else {
                     self.give_back(connection.clone());
                 }
             }
             Ok(Ok(_)) => connection.retire(READ_ONLY),
-            Ok(Err(_)) | Err(_) => connection.retire(SILENT),
+            Ok(Err(_)) | Err(_) => {
+                connection.retire(SILENT);
+                self.lost.notify_waiters();
+            }
         }
     }
 
@@ -274,11 +279,25 @@ impl Pool {
 
     /// Keeps one connection up: connects, drives it, and starts over when it is lost or of no use.
     pub(super) async fn keep_connected(self: Arc<Self>, connector: Connector) {
-        let mut pause = PAUSE;
+        let mut failed = false;
         loop {
-            match connector.open().await {
+            // After a failure one at a time: those who wait in vain must not use up what a pooler has.
+            let mut pause = if failed { Some(self.pause.lock().await) } else { None };
+            if let Some(pause) = &pause {
+                sleep(**pause).await;
+            }
+            let attempt = connector.open().await;
+            if let Some(pause) = &mut pause {
+                **pause = match &attempt {
+                    Ok(_) => Duration::ZERO,
+                    Err(DbError::Refused(_)) => REFUSED_PAUSE,
+                    Err(_) => (**pause * 2).clamp(PAUSE, LONGEST_PAUSE),
+                };
+            }
+            drop(pause);
+            failed = attempt.is_err();
+            match attempt {
                 Ok((connection, driver)) => {
-                    pause = PAUSE;
                     let (connection, mut driver) = (Arc::new(connection), Box::pin(driver));
                     self.join(&connection);
                     let retired = tokio::select! {
@@ -292,42 +311,35 @@ impl Pool {
                             true
                         }
                     };
-                    let lane = self.leave(&connection);
+                    self.leave(&connection);
+                    let changing = connection.is_changing();
                     drop(connection);
-                    if retired {
-                        self.set_aside(lane, driver).await;
-                        continue;
+                    if retired && changing {
+                        self.set_aside(driver).await;
+                    } else if retired {
+                        // Reads that are still on it are given up with it.
+                        tokio::spawn(timeout(STATEMENT_TIMEOUT, driver));
+                    } else {
+                        sleep(PAUSE).await;
                     }
                 }
                 Err(error) => {
                     self.outage.report(&error);
                     self.make_do();
-                    if matches!(error, DbError::Refused(_)) {
-                        pause = REFUSED_PAUSE;
-                    }
                 }
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
-    /// Lets a connection that was retired come to its end, by itself; waits for a place where that may take long.
-    async fn set_aside(&self, lane: Lane, driver: impl Future<Output = Result<(), Error>> + Send + Unpin + 'static) {
-        match lane {
-            // Reads that are still on it are given up with it.
-            Lane::Reads => drop(tokio::spawn(timeout(STATEMENT_TIMEOUT, driver))),
-            Lane::Writes => {
-                let mut driver = driver;
-                tokio::select! {
-                    biased;
-                    _ = &mut driver => {}
-                    place = self.aside.clone().acquire_owned() => drop(tokio::spawn(async move {
-                        drop(driver.await);
-                        drop(place);
-                    })),
-                }
-            }
+    /// Lets a connection come to its end with the change that it has, however long that takes; first waits for a place.
+    async fn set_aside(&self, mut driver: impl Future<Output = Result<(), Error>> + Send + Unpin + 'static) {
+        tokio::select! {
+            biased;
+            _ = &mut driver => {}
+            place = self.aside.clone().acquire_owned() => drop(tokio::spawn(async move {
+                drop(driver.await);
+                drop(place);
+            })),
         }
     }
 }
@@ -339,88 +351,4 @@ enum Reader {
 
 pub(super) fn no_connection() -> Failure {
     DbError::Unavailable("no connection to the database is free".to_owned()).into()
-}
-
-/// A connection that one statement has for itself, and its turns.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pool: Arc<Pool>,
-    connection: Arc<Connection>,
-    pub(super) turns: Option<Held>,
-    deadline: Instant,
-    /// Whether the statement may still be running.
-    busy: bool,
-}
-
-impl Lease {
-    /// Runs a change and waits for its answer until the deadline.
-    pub(super) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        tracing::debug!(sql = statement.text(), "run");
-        self.busy = true;
-        let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
-            self.pool.doubtful.store(true, Relaxed);
-            let text = "the change has no answer in time".to_owned();
-            let sent = self.connection.was_sent();
-            return Err(if sent { DbError::Unknown(text) } else { DbError::Unavailable(text) }.into());
-        };
-        self.busy = false;
-        match &answer {
-            Ok(_) => self.pool.doubtful.store(false, Relaxed),
-            Err(Failure::ReadOnly(_)) => self.retire(READ_ONLY),
-            Err(_) => {}
-        }
-        answer
-    }
-
-    /// Whether the server takes changes.
-    pub(super) async fn is_writable(&mut self) -> Result<(), Failure> {
-        self.busy = true;
-        let answer = timeout_at(self.deadline, self.connection.is_writable()).await.map_err(|_| no_connection())?;
-        self.busy = false;
-        if answer? {
-            return Ok(());
-        }
-        self.retire(READ_ONLY);
-        Err(Failure::ReadOnly("the database takes no changes".to_owned()))
-    }
-
-    async fn read(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
-        self.busy = true;
-        let answer = self.connection.read(statement, self.deadline).await;
-        self.busy = false;
-        if Instant::now() >= self.deadline {
-            // The cancellation may come late, and must not hit a change.
-            self.connection.retire(SILENT);
-        }
-        answer
-    }
-
-    fn retire(&self, reason: &'static str) {
-        self.connection.retire(reason);
-        self.pool.suspect();
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let connection = self.connection.clone();
-        if !self.busy {
-            return self.pool.give_back(connection);
-        }
-        let (pool, turns, deadline) = (self.pool.clone(), self.turns.take(), self.deadline);
-        // Only the end of the process leaves nobody to run this.
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                if timeout_at(deadline, connection.drained()).await.is_ok() {
-                    pool.give_back(connection);
-                } else {
-                    connection.retire(SILENT);
-                    pool.suspect();
-                    connection.drained().await;
-                }
-                // Until now the change was in the database.
-                drop(turns);
-            });
-        }
-    }
 }

@@ -14,7 +14,7 @@ pub(super) fn failed(error: Error) -> DbError {
     match (cause.code, cause.extended_code) {
         (_, SQLITE_CONSTRAINT_UNIQUE | SQLITE_CONSTRAINT_PRIMARYKEY) => DbError::Unique(text),
         (_, SQLITE_CONSTRAINT_FOREIGNKEY) => DbError::ForeignKey(text),
-        (ErrorCode::NotADatabase, _) => DbError::Refused(text),
+        (ErrorCode::NotADatabase, _) => DbError::Unsuitable(text),
         (
             ErrorCode::CannotOpen
             | ErrorCode::DatabaseBusy
@@ -68,7 +68,7 @@ mod tests {
             (&[ffi::SQLITE_CANTOPEN, ffi::SQLITE_PROTOCOL, ffi::SQLITE_READONLY], unavailable, unknown),
             (&[ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC], unavailable, unknown),
             (&[ffi::SQLITE_NOMEM], unavailable, unknown),
-            (&[ffi::SQLITE_NOTADB], DbError::Refused, unknown),
+            (&[ffi::SQLITE_NOTADB], DbError::Unsuitable, unknown),
             (&[ffi::SQLITE_CORRUPT, ffi::SQLITE_MISUSE, ffi::SQLITE_ERROR], internal, unknown),
         ] {
             for &code in codes {

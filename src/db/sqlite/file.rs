@@ -28,14 +28,27 @@ const OTHERS: u32 = 0o077;
 /// Opens the file for writing, and creates it where that is wanted.
 pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
     let path = file.path.as_path();
-    if file.create {
-        create(path).map_err(|error| DbError::Unavailable(format!("{}: {error}", path.display())))?;
-    }
+    let found = if file.create { create(path) } else { fs::metadata(path).map(drop) };
+    found.map_err(|error| unusable(file, &error))?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     log_ahead(&connection, path)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     Ok(connection)
+}
+
+/// A full disk may get room; a path that leads nowhere takes a person.
+fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
+    let text = format!("{}: {error}", file.path.display());
+    match error.kind() {
+        ErrorKind::NotFound if !file.create => DbError::Unsuitable(format!("{text}; ?mode=rwc creates a missing file")),
+        ErrorKind::NotFound
+        | ErrorKind::AlreadyExists
+        | ErrorKind::NotADirectory
+        | ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem => DbError::Unsuitable(text),
+        _ => DbError::Unavailable(text),
+    }
 }
 
 /// Creates the file for its owner alone, whatever the umask. SQLite gives its other files the same mode.
@@ -64,7 +77,7 @@ fn log_ahead(connection: &Connection, path: &Path) -> Result<(), DbError> {
             Ok(journal) if journal == "wal" => return Ok(()),
             Ok(_) => {
                 let problem = "its file system cannot share memory between processes, which the write-ahead log needs";
-                return Err(DbError::Refused(format!("{}: {problem}", path.display())));
+                return Err(DbError::Unsuitable(format!("{}: {problem}", path.display())));
             }
             Err(error) if is_busy(&error) && started.elapsed() < PREPARATION => thread::sleep(PAUSE),
             Err(error) => return Err(failed(error)),
@@ -91,13 +104,20 @@ type Identity = Option<(u64, u64)>;
 impl Files {
     /// Those of a database on which a connection has read already: until then it has only the first of them.
     pub(super) fn of(path: &Path) -> Self {
+        // SQLite puts the other two beside the file that a link leads to.
+        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let beside = |suffix: &str| {
-            let mut name = OsString::from(path);
+            let mut name = OsString::from(&real);
             name.push(suffix);
             PathBuf::from(name)
         };
         let paths = [path.to_owned(), beside("-wal"), beside("-shm")];
         Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
+    }
+
+    /// Whether other processes can see our locks, which are on the last of the files.
+    pub(super) fn share_locks(&self) -> bool {
+        self.0.last().is_some_and(|(path, open)| identity(path) == *open)
     }
 
     /// Sees that each still is the file that is open. What is written to another would be lost.

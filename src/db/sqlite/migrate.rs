@@ -34,10 +34,13 @@ impl Sqlite {
     }
 }
 
+/// How long to wait for another process that migrates or writes.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// Takes the step inside one transaction that holds the only write lock.
 async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
     let connection = file::open(file)?;
-    connection.busy_timeout(Duration::from_mins(1)).map_err(failed)?;
+    connection.busy_timeout(BUSY).map_err(failed)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
     let session = Session(Arc::new(Mutex::new(connection)));
     let seaorm = Database::connect_proxy(DbBackend::Sqlite, Arc::new(Box::new(session.clone())))

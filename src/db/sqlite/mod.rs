@@ -8,7 +8,7 @@ mod writer;
 
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -48,6 +48,8 @@ struct Open {
     files: Arc<Files>,
     writer: Writer,
     readers: ThreadLocal<Connection>,
+    /// For the checkpoint at the end: by then the path may lead to another file.
+    last: Mutex<Connection>,
 }
 
 impl Sqlite {
@@ -60,10 +62,11 @@ impl Sqlite {
     pub(super) fn connect(&self) -> Result<(), DbError> {
         let connection = file::open(&self.file)?;
         let cannot = |error: std::io::Error| DbError::Unavailable(error.to_string());
+        let last = Mutex::new(file::open(&self.file)?);
         let files = Arc::new(Files::of(&self.file.path));
         let writer = Writer::start(connection, files.clone()).map_err(cannot)?;
         file::warn_of_others(&self.file.path);
-        drop(self.open.set(Open { files, writer, readers: ThreadLocal::new() }));
+        drop(self.open.set(Open { files, writer, readers: ThreadLocal::new(), last }));
         self.opened.notify_waiters();
         Ok(())
     }
@@ -145,11 +148,12 @@ impl Sqlite {
 
     /// Copies the write-ahead log into the main file, as far as no other process reads from it.
     pub(super) fn checkpoint(&self) -> Result<(), DbError> {
-        if self.open.get().is_none() {
-            return Ok(());
+        let Some(open) = self.open.get() else { return Ok(()) };
+        if open.files.share_locks() {
+            let last = open.last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).map_err(failed)?;
         }
-        let connection = connect(&self.file.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())).map_err(failed)
+        open.files.check()
     }
 }
 

@@ -64,7 +64,11 @@ impl Writer {
         let (answer, answered) = oneshot::channel();
         let change: Change = Box::new(move |connection| {
             let result = connection.map_err(DbError::clone).and_then(work);
-            Box::new(move |committed| drop(answer.send(committed.clone().and(result))))
+            Box::new(move |committed| {
+                // A statement that failed for the database's sake is undone however the group ends, and knows why.
+                let failed = matches!(result, Err(DbError::Unavailable(_)));
+                drop(answer.send(if failed { result } else { committed.clone().and(result) }));
+            })
         });
         let unavailable = |what: &str| DbError::Unavailable(format!("the writer {what}"));
         let place = timeout(WAIT, self.queue.reserve()).await.map_err(|_| unavailable("is busy"))?;
