@@ -59,6 +59,10 @@ impl Books {
         self.0.lock().unwrap().values().flatten().filter(|other| **other == outcome).count()
     }
 
+    pub fn answers(&self) -> usize {
+        self.0.lock().unwrap().values().map(Vec::len).sum()
+    }
+
     /// Fails unless what was acknowledged is there, and what was reported as unchanged is not, each once.
     pub fn agree_with(&self, tasks: &[Value]) {
         let books = self.0.lock().unwrap();

@@ -24,15 +24,21 @@ fn write(client: &Client, task: &Value) -> Answer {
     client.put(&path(task), &json!({ "title": "x" }))
 }
 
-/// Uses every connection, for a part of the time at once.
-fn warm_up(server: &Server, task: &Value) {
+/// Uses the connections, many at once.
+fn warm_up(server: &Server) {
     thread::scope(|scope| {
-        for _ in 0..16 {
-            scope.spawn(|| {
-                let alice = server.user("alice");
-                for _ in 0..10 {
-                    assert_eq!(read(&alice, task).status, 200);
-                    assert_eq!(write(&alice, task).status, 200);
+        for n in 0..16 {
+            scope.spawn(move || {
+                let client = server.user(&format!("warm {n}"));
+                let mut task = Value::Null;
+                wait_until("a task is there", || {
+                    let answer = client.create_with_key("k", &json!({ "title": "x" }));
+                    task = answer.json();
+                    answer.status == 201
+                });
+                for _ in 0..5 {
+                    wait_until("it is read", || read(&client, &task).status == 200);
+                    wait_until("it is written", || write(&client, &task).status == 200);
                 }
             });
         }
@@ -45,7 +51,7 @@ fn in_a_row(request: impl Fn() -> Answer) -> (usize, Duration) {
     for _ in 0..27 {
         let started = Instant::now();
         let outcome = Outcome::of(&request());
-        assert!(started.elapsed() <= AT_MOST, "an answer took {:?}", started.elapsed());
+        assert!(started.elapsed() <= AT_MOST, "{outcome:?} took {:?}", started.elapsed());
         if outcome == Outcome::Done {
             longest = longest.max(success.elapsed());
             success = Instant::now();
@@ -64,7 +70,7 @@ fn a_backend_that_stands_still_costs_at_most_one_request() {
     let task = alice.create("before");
     for round in 0..3 {
         for (kind, request) in [(READS, read as fn(&_, &_) -> _), (WRITES, write)] {
-            warm_up(&server, &task);
+            warm_up(&server);
             // The one that was used last is the next to be used, or at least no less likely than another.
             let last = format!(
                 "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-api' AND state = 'idle' \
@@ -86,21 +92,20 @@ fn connections_that_are_lost_without_a_word_are_replaced() {
     let proxy = Proxy::to(cluster.port());
     let database = cluster.database();
     let server = Server::at(&database.url_by(&[proxy.port()]), &[]);
-    let alice = server.user("alice");
-    let task = alice.create("before");
     for round in 0..3 {
         for (kind, request) in [(READS, read as fn(&_, &_) -> _), (WRITES, write)] {
-            warm_up(&server, &task);
+            // What was sent on a lost connection counts as in the database, and of a user that is only so much.
+            let client = server.user(&format!("{kind} {round}"));
+            let task = client.create("before");
+            warm_up(&server);
             proxy.lose();
             // Each costs at most one, and those that read are two.
-            let (failed, _) = in_a_row(|| request(&alice, &task));
+            let (failed, _) = in_a_row(|| request(&client, &task));
             assert!(failed <= 2, "{kind}, round {round}: {failed} failed");
             let took = wait_until_ready(&server);
             assert!(took < SOON, "ready after {took:?}");
         }
     }
-    let (failed, _) = in_a_row(|| write(&alice, &task));
-    assert_eq!(failed, 0);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! A server that starts before its database can be used.
 
-use std::time::Instant;
+use std::{process::Command, time::Instant};
 
-use api_tests::{Cluster, Pooler, Proxy, Server};
+use api_tests::{Cluster, Pooler, Proxy, SECRET, Server, binary};
 
 use super::load::{SOON, wait_until_ready};
 
@@ -102,4 +102,21 @@ fn a_database_that_is_gone_does_not_end_a_server_that_runs() {
     moves("gone", "here");
     let took = wait_until_ready(&server);
     assert!(took < SOON, "ready {took:?} after the database");
+}
+
+#[test]
+fn the_variable_whose_database_is_refused_is_named_in_one_line() {
+    let nowhere = Cluster::shared().url("nowhere");
+    for variables in [&["DATABASE_URL"][..], &["NEON_DB_URL"], &["DATABASE_URL", "NEON_DB_URL"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(binary());
+        command.arg("serve").current_dir(&folder).env_clear().env("BETTER_AUTH_SECRET", SECRET).env("PORT", "0");
+        // Neon's wins where both are set.
+        let output = command.envs(variables.iter().map(|variable| (variable, &nowhere))).output().unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<&str> = errors.lines().filter(|line| line.starts_with("todo-api: ")).collect();
+        assert_eq!((output.status.code(), lines.len()), (Some(1), 1), "{errors}");
+        let start = format!("todo-api: refused: {}: ", variables.last().unwrap());
+        assert!(lines[0].starts_with(&start) && lines[0].contains("\"nowhere\" does not exist"), "{errors}");
+    }
 }

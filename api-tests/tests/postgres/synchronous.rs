@@ -130,7 +130,8 @@ fn of_what_a_lost_primary_acknowledged_while_its_standby_was_away_nothing_is_los
     while_creating(&server, &books, |wait_for| {
         wait_for(Outcome::Done, 50);
         pair.standby.tell("stop");
-        wait_for(Outcome::Unknown, 4);
+        let before = books.answers();
+        wait_until("each writer has an answer", || books.answers() >= before + 16);
         pair.primary.tell("crash");
         pair.standby.tell("start");
         pair.promote();
