@@ -281,7 +281,9 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
         attempt = db.migrate_up().await;
     }
     outage.over();
-    while db.ping().await.is_err() {}
+    while db.ping().await.is_err() {
+        tokio::time::sleep(DATABASE_PAUSE).await;
+    }
     tracing::info!("ready");
     tasks::remove_expired(db.clone()).await
 }
