@@ -1,13 +1,17 @@
 // Faults of the operating system, preloaded into the server under test:
 //   FAULT_LOCK_PAUSE_US  a random pause of up to this many microseconds before each lock of a file
 //   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind where negative
-//   FAULT_SYNC           while a file of this name exists, fsync and fdatasync fail with EIO
+//   FAULT_SYNC           while a file of this name exists, fsync and fdatasync fail
+//   FAULT_WRITE          while a file of this name exists, write fails
+//                        (with the errno in that file, or EIO; behind it may stand how the name of what is written to ends)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,16 +38,43 @@ static void pause_before_lock(int command) {
 LOCKING(fcntl)
 LOCKING(fcntl64)
 
+// Whether an operation on this file shall fail; sets errno.
+static int fails(const char *variable, int file) {
+  const char *fault = getenv(variable);
+  if (!fault || access(fault, F_OK)) return 0;
+  char text[64] = "", suffix[64] = "", link[64], name[4096] = "";
+  int error = EIO, steering = open(fault, O_RDONLY | O_CLOEXEC);
+  if (steering >= 0) {
+    if (read(steering, text, sizeof text - 1) > 0) sscanf(text, "%d %63s", &error, suffix);
+    close(steering);
+  }
+  snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+  ssize_t length = readlink(link, name, sizeof name - 1), end = (ssize_t)strlen(suffix);
+  if (end && (length < end || strcmp(name + length - end, suffix))) return 0;
+  errno = error;
+  return 1;
+}
+
 #define SYNCING(name)                                                      \
   int name(int file) {                                                     \
     static int (*real)(int);                                               \
     if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, #name);               \
-    const char *fault = getenv("FAULT_SYNC");                              \
-    if (fault && access(fault, F_OK) == 0) return errno = EIO, -1;         \
-    return real(file);                                                     \
+    return fails("FAULT_SYNC", file) ? -1 : real(file);                    \
   }
 SYNCING(fsync)
 SYNCING(fdatasync)
+
+ssize_t write(int file, const void *bytes, size_t count) {
+  static ssize_t (*real)(int, const void *, size_t);
+  if (!real) real = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+  return fails("FAULT_WRITE", file) ? -1 : real(file, bytes, count);
+}
+
+ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t offset) {
+  static ssize_t (*real)(int, const void *, size_t, off64_t);
+  if (!real) real = (ssize_t (*)(int, const void *, size_t, off64_t))dlsym(RTLD_NEXT, "pwrite64");
+  return fails("FAULT_WRITE", file) ? -1 : real(file, bytes, count, offset);
+}
 
 int clock_gettime(clockid_t clock, struct timespec *now) {
   static int (*real)(clockid_t, struct timespec *);

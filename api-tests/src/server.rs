@@ -114,10 +114,20 @@ impl Server {
 
     /// A server whose SQLite file is on a disk of its own, of this size.
     pub fn on_a_small_disk(kib: usize) -> Self {
+        Self::on_a_disk(kib, "")
+    }
+
+    /// As [`Server::on_a_small_disk`], where a file `data/filler` takes all of it before the start.
+    pub fn on_a_full_disk(kib: usize) -> Self {
+        Self::on_a_disk(kib, "cat /dev/zero > data/filler;")
+    }
+
+    fn on_a_disk(kib: usize, before: &str) -> Self {
         let place = Place::new(Database::Sqlite, &[]);
         std::fs::create_dir(place.folder.path().join("data")).unwrap();
         let mut command = Command::new("unshare");
-        let script = format!("mount -t tmpfs -o size={kib}k tmpfs data && exec {} serve", binary().display());
+        let mount = format!("mount -t tmpfs -o size={kib}k tmpfs data");
+        let script = format!("{mount} && {{ {before} exec {} serve; }}", binary().display());
         command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
         Self::run(command, place)
     }
@@ -350,10 +360,13 @@ pub fn binary() -> &'static Path {
 pub fn faults() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let library = binary().with_file_name(format!("faults-{}.so", std::process::id()));
+        let library = binary().with_file_name("libfaults.so");
+        // Other tests may be using the one that is there: it is replaced, not written to.
+        let new = library.with_extension(std::process::id().to_string());
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/faults.c");
-        let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&library).arg(source).status();
+        let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&new).arg(source).status();
         assert!(cc.unwrap().success(), "cc {source}");
+        std::fs::rename(new, &library).unwrap();
         library.to_str().unwrap().to_owned()
     })
 }

@@ -5,6 +5,7 @@ use api_tests::Database;
 const DATABASE: Database = Database::Sqlite;
 
 mod sqlite {
+    mod commits;
     mod plans;
 }
 mod suite;

@@ -36,6 +36,7 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
     server.wait_for_log(|line| line["cause"].as_str()?.contains("full").then_some(()));
     for _ in 0..3 {
         assert_eq!(write(&alice).problem(), "503 unavailable");
+        assert_eq!(alice.get("/ready").problem(), "503 unavailable", "it cannot take a change");
     }
     let sort = |mut tasks: Vec<Value>| {
         tasks.sort_by_key(|task| task["id"].as_str().unwrap().to_owned());
@@ -45,9 +46,27 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
 
     drop(file);
     std::fs::remove_file(filler).unwrap();
+    assert_eq!(alice.get("/ready").status, 200, "it sees by itself that there is room");
     kept.push(write(&alice).json());
     assert_eq!(sort(alice.list("")), sort(kept), "it recovers by itself");
+}
+
+#[test]
+fn a_disk_that_has_room_for_the_smallest_change_only_is_not_ready() {
+    let server = Server::on_a_small_disk(2048);
+    let alice = server.user("alice");
+    let kept: Vec<Value> = (0..20).map(|_| write(&alice).json()).collect();
+    let mut filler = File::create(server.inner_folder().join("data/filler")).unwrap();
+    let written = std::iter::repeat_with(|| filler.write_all(&[0; 4096])).take_while(Result::is_ok).count();
+    filler.set_len((written as u64 - 2) * 4096).unwrap();
+    for _ in 0..3 {
+        assert_eq!(write(&alice).problem(), "503 unavailable");
+        assert_eq!(alice.get("/ready").problem(), "503 unavailable");
+    }
+    assert_eq!(alice.list("").len(), kept.len());
+    filler.set_len(0).unwrap();
     assert_eq!(alice.get("/ready").status, 200);
+    write(&alice).json();
 }
 
 #[test]
@@ -75,7 +94,23 @@ fn while_another_process_holds_the_file_every_write_is_refused_in_time_and_its_c
             assert!(line["cause"].as_str().unwrap().contains("locked"), "{line}");
         }
     });
+    assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
     drop(held);
+    assert_eq!(server.stranger().get("/ready").status, 200);
     assert_eq!(write(&server.user("alice")).status, 201);
     assert!(server.user("alice").list("").contains(&task));
+}
+
+#[test]
+fn a_disk_that_is_full_at_the_first_start_is_waited_for() {
+    let server = Server::on_a_full_disk(1024);
+    let client = server.user("alice");
+    assert_eq!(client.get("/health").status, 200);
+    for path in ["/ready", "/api/tasks"] {
+        assert_eq!(client.get(path).problem(), "503 unavailable", "{path}");
+    }
+    std::fs::remove_file(server.inner_folder().join("data/filler")).unwrap();
+    server.wait_for_log(|line| (line["message"] == "ready").then_some(()));
+    assert_eq!(client.get("/ready").status, 200);
+    client.create("there is room");
 }

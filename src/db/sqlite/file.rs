@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs,
-    io::ErrorKind,
+    io::{ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     thread,
@@ -22,6 +22,8 @@ use crate::db::{DbError, url::SqliteFile};
 const PREPARATION: Duration = Duration::from_secs(10);
 /// Time between two attempts at a lock for which SQLite does not wait.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How much room a disk that was full must have again: as much as some large changes need.
+const ROOM: usize = 256 * 1024;
 /// Rights of others than the owner.
 const OTHERS: u32 = 0o077;
 
@@ -118,6 +120,18 @@ impl Files {
     /// Whether other processes can see our locks, which are on the last of the files.
     pub(super) fn share_locks(&self) -> bool {
         self.0.last().is_some_and(|(path, open)| identity(path) == *open)
+    }
+
+    /// Sees that the disk has room. A small change may still fit into the log where larger ones do not.
+    pub(super) fn check_room(&self) -> Result<(), DbError> {
+        let Some((last, _)) = self.0.last() else { return Ok(()) };
+        let mut scratch = OsString::from(last);
+        scratch.push("-room");
+        let scratch = PathBuf::from(scratch);
+        let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&scratch);
+        let written = written.and_then(|mut file| file.write_all(&vec![0; ROOM]));
+        let removed = fs::remove_file(&scratch);
+        written.and(removed).map_err(|error| DbError::Unavailable(format!("{}: {error}", scratch.display())))
     }
 
     /// Sees that each still is the file that is open. What is written to another would be lost.

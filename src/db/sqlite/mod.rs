@@ -48,6 +48,8 @@ struct Open {
     files: Arc<Files>,
     writer: Writer,
     readers: ThreadLocal<Connection>,
+    /// For threads that have not read yet: they read on where the file has lost its name meanwhile.
+    spare: Mutex<Vec<Connection>>,
     /// For the checkpoint at the end: by then the path may lead to another file.
     last: Mutex<Connection>,
 }
@@ -64,9 +66,12 @@ impl Sqlite {
         let cannot = |error: std::io::Error| DbError::Unavailable(error.to_string());
         let last = Mutex::new(file::open(&self.file)?);
         let files = Arc::new(Files::of(&self.file.path));
+        // Those of the runtime and the main thread.
+        let threads = 1 + std::thread::available_parallelism().map_or(1, usize::from);
+        let spare = (0..threads).map(|_| reader(&self.file.path, &files)).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, files.clone()).map_err(cannot)?;
         file::warn_of_others(&self.file.path);
-        drop(self.open.set(Open { files, writer, readers: ThreadLocal::new(), last }));
+        drop(self.open.set(Open { files, writer, readers: ThreadLocal::new(), spare: Mutex::new(spare), last }));
         self.opened.notify_waiters();
         Ok(())
     }
@@ -96,8 +101,11 @@ impl Sqlite {
     /// Whether queries are answered and changes can be made.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let open = self.open().await?;
-        open.files.check()?;
-        if open.writer.is_doubtful() {
+        let lost = open.files.check().is_err();
+        if lost || open.writer.is_doubtful() {
+            if !lost {
+                open.files.check_room()?;
+            }
             // Writes a page even where the number stays what it is.
             let change = |connection: &Connection| {
                 let version: i64 =
@@ -160,11 +168,20 @@ impl Sqlite {
 impl Open {
     fn reader(&self, path: &Path) -> Result<&Connection, DbError> {
         self.readers.get_or_try(|| {
-            // It must not read another file than the writer has.
-            self.files.check()?;
-            connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+            let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            spare.map_or_else(|| reader(path, &self.files), Ok)
         })
     }
+}
+
+/// A connection for reads, of the very file that the writer has.
+fn reader(path: &Path, files: &Files) -> Result<Connection, DbError> {
+    files.check()?;
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // It opens the log with its first read.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(())).map_err(failed)?;
+    files.check()?;
+    Ok(connection)
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {

@@ -121,6 +121,10 @@ impl Groups {
         };
         if committed.is_err() && !connection.is_autocommit() {
             drop(connection.execute_batch("ROLLBACK"));
+            // What was acknowledged before may stand in a log that nobody will find: the main file shall have it.
+            if self.files.check().is_err() {
+                drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())));
+            }
         }
         self.doubtful.store(committed.is_err(), Relaxed);
         for answer in answers {
