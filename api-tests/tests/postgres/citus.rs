@@ -26,7 +26,7 @@ fn each_unique_index_has_the_column_by_which_its_table_is_distributed() {
             let (name, unique, method): (String, bool, String) = (index.get(0), index.get(1), index.get(2));
             let columns: Vec<String> = index.get(3);
             assert!(!unique || columns.iter().any(|name| name == column), "{name} is unique: {columns:?}");
-            // The others lead with it, but for a look by id alone and the age of keys.
+            // All others lead with it, except those for a look by id alone and for the age of keys.
             let expected = match name.as_str() {
                 "tasks_id" => ("hash", "id"),
                 "idempotency_keys_by_age" => ("btree", "created_at"),

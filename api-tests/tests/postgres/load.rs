@@ -63,7 +63,7 @@ impl Books {
         self.0.lock().unwrap().values().map(Vec::len).sum()
     }
 
-    /// Fails unless what was acknowledged is there, and what was reported as unchanged is not, each once.
+    /// Fails unless each acknowledged task is there once, and no task that was refused is there.
     pub fn agree_with(&self, tasks: &[Value]) {
         let books = self.0.lock().unwrap();
         let mut there = HashMap::<&str, usize>::new();

@@ -107,7 +107,11 @@ fn what_waits_for_a_standby_completes_when_that_returns() {
     let books = Books::default();
     try_to_create(&server, WRITE_CONNECTIONS, 0, &books);
     wait_until("the server says that it cannot write", || server.stranger().get("/ready").status == 503);
-    assert_eq!(server.user("user 0").list(""), [] as [serde_json::Value; 0], "what is not replicated is not seen");
+    assert_eq!(
+        server.user("user 0").list(""),
+        [] as [serde_json::Value; 0],
+        "a row that is not replicated is invisible"
+    );
     cluster.set(NAMES, "");
     let took = wait_until_ready(&server);
     assert!(took < SOON, "ready {took:?} after the standby");

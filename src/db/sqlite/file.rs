@@ -126,7 +126,7 @@ impl Files {
     pub(super) fn check_room(&self) -> Result<(), DbError> {
         let Some((last, _)) = self.0.last() else { return Ok(()) };
         let mut scratch = OsString::from(last);
-        scratch.push("-room");
+        scratch.push(format!("-room-{}", std::process::id()));
         let scratch = PathBuf::from(scratch);
         let written = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&scratch);
         let written = written.and_then(|mut file| file.write_all(&vec![0; ROOM]));

@@ -121,8 +121,9 @@ impl Groups {
         };
         if committed.is_err() && !connection.is_autocommit() {
             drop(connection.execute_batch("ROLLBACK"));
-            // What was acknowledged before may stand in a log that nobody will find: the main file shall have it.
-            if self.files.check().is_err() {
+            // Acknowledged changes may stand in a log that nobody will find: copy them into the main file, unless another
+            // process cannot see that we do.
+            if self.files.check().is_err() && self.files.share_locks() {
                 drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())));
             }
         }
