@@ -34,9 +34,11 @@ pub(super) fn failed(error: Error) -> DbError {
 /// the transaction back.
 pub(super) fn commit_failed(error: Error) -> DbError {
     match error.sqlite_error_code() {
-        // Nothing is written before the lock is held and the constraints are met. A full disk may come later: when the index
-        // of the log grows, the frames are durable already.
-        Some(ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => failed(error),
+        // Nothing is written before the lock is held and the constraints are met; a full disk cuts off the last frame. Where
+        // the log's index cannot grow, which comes after that, the error is another (SQLITE_IOERR_SHMSIZE).
+        Some(
+            ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull,
+        ) => failed(error),
         _ => DbError::Unknown(error.to_string()),
     }
 }
@@ -63,9 +65,10 @@ mod tests {
             (&[ffi::SQLITE_CONSTRAINT_FOREIGNKEY], foreign_key, foreign_key),
             (&[ffi::SQLITE_CONSTRAINT_CHECK, ffi::SQLITE_CONSTRAINT_NOTNULL], internal, internal),
             (&[ffi::SQLITE_BUSY, ffi::SQLITE_BUSY_SNAPSHOT, ffi::SQLITE_LOCKED], unavailable, unavailable),
-            (&[ffi::SQLITE_FULL], unavailable, unknown),
+            (&[ffi::SQLITE_FULL], unavailable, unavailable),
             (&[ffi::SQLITE_CANTOPEN, ffi::SQLITE_PROTOCOL, ffi::SQLITE_READONLY], unavailable, unknown),
             (&[ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_IOERR_FSYNC], unavailable, unknown),
+            (&[ffi::SQLITE_IOERR_SHMSIZE], unavailable, unknown),
             (&[ffi::SQLITE_NOMEM], unavailable, unknown),
             (&[ffi::SQLITE_NOTADB], DbError::Unsuitable, unknown),
             (&[ffi::SQLITE_CORRUPT, ffi::SQLITE_MISUSE, ffi::SQLITE_ERROR], internal, unknown),
