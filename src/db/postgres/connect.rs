@@ -46,7 +46,9 @@ impl Connector {
                 reasons.push(error.text().to_owned());
             }
         }
-        let reasons = reasons.join("; ");
+        // A name may have no address for the moment.
+        let lasting = lasting && !reasons.is_empty();
+        let reasons = if reasons.is_empty() { "the host has no address".to_owned() } else { reasons.join("; ") };
         Err(if lasting { DbError::Refused(reasons) } else { DbError::Unavailable(reasons) })
     }
 

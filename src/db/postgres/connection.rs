@@ -104,7 +104,10 @@ impl Connection {
 
     /// Waits until all that was sent before has ended, or the connection has.
     pub(super) async fn drained(&self) {
-        drop(self.client.simple_query("").await);
+        if self.client.simple_query("").await.is_ok() {
+            // Also a change whose caller has gone away.
+            self.changing.store(false, Relaxed);
+        }
     }
 
     /// Whether its server takes changes. Goes to the server behind what was sent before.
@@ -140,7 +143,10 @@ impl Connection {
         self.silent.store(true, Relaxed);
         overdue();
         let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
-        tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
+        // Where the connection was given to the changes meanwhile, it might hit one.
+        if !self.is_changing() {
+            tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
+        }
         let Ok(answer) = timeout(CANCEL_TIMEOUT, answer).await else {
             self.retire(SILENT);
             return Err(DbError::Unavailable("the database does not answer".to_owned()).into());
