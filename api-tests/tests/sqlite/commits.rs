@@ -36,10 +36,13 @@ fn said(answer: &Answer) -> Said {
     }
 }
 
-/// From now on operations on the log fail with this errno.
+/// From now on operations on the log fail with this errno. The server never sees a file that is half written, which would
+/// stand for another fault.
 fn fail(server: &Server, file: &str, errno: &str) -> PathBuf {
     let fault = server.folder().join(file);
-    fs::write(&fault, errno).unwrap();
+    let written = fault.with_extension("new");
+    fs::write(&written, errno).unwrap();
+    fs::rename(&written, &fault).unwrap();
     fault
 }
 
