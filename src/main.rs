@@ -1,8 +1,19 @@
 //! The command line.
 
-use std::{fmt::Display, net::SocketAddr, pin::pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    fs,
+    io::{self, Write},
+    net::SocketAddr,
+    pin::pin,
+    process::ExitCode,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
     app::{self, State},
     auth::{self, Key, Verifier},
@@ -116,42 +127,59 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(line, status)) => {
-            eprintln!("todo-api: {line}");
+            // Nobody may be there to read it; the status tells as well.
+            drop(writeln!(io::stderr(), "todo-api: {line}"));
             ExitCode::from(status)
         }
     }
 }
 
 fn run() -> Result<(), Failure> {
+    // Where a limit of the size of files is reached (`ulimit -f`), a write fails as on a full disk, and nothing else happens.
+    flag::register(SIGXFSZ, Arc::default()).map_err(failure)?;
     if let Err(error) = dotenvy::dotenv()
         && !error.not_found()
     {
         // The error itself would quote the line, and with it perhaps a secret.
         return Err(misuse(".env cannot be read; each line is NAME=value, with quotes around a value that has spaces"));
     }
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(unprinted),
+    };
+    match cli.command {
         Command::Openapi { format, version } => {
             let document = match format {
                 Syntax::Yaml => openapi::yaml(version),
                 Syntax::Json => openapi::json(version),
             };
-            print!("{document}");
-            Ok(())
+            print(document)
         }
         Command::Token { auth, sub, ttl } => {
-            println!("{}", token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?);
-            Ok(())
+            let token = token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?;
+            print(format_args!("{token}\n"))
         }
         Command::Migrate { database, step } => block_on(migrate(database.check().map_err(misuse)?, step)),
         Command::Serve { database, auth, serve } => {
             let (database, auth) = (database.check().map_err(misuse)?, auth.check().map_err(misuse)?);
-            block_on(listen_and_serve(database, auth, serve.check().map_err(misuse)?, false))
+            run_server(database, auth, serve.check().map_err(misuse)?, false)
         }
         Command::Dev { auth, serve } => {
             let auth = auth.check_for_development().map_err(misuse)?;
-            block_on(listen_and_serve(Database::embedded(), auth, serve.check_for_development().map_err(misuse)?, true))
+            run_server(Database::embedded(), auth, serve.check_for_development().map_err(misuse)?, true)
         }
     }
+}
+
+/// Prints to standard output, all of it or an error.
+fn print(text: impl Display) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    write!(output, "{text}").and_then(|()| output.flush()).map_err(unprinted)
+}
+
+fn unprinted(error: io::Error) -> Failure {
+    failure(format!("standard output: {error}"))
 }
 
 fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
@@ -177,7 +205,7 @@ async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
         Step::Status => db.migrations().await,
     };
     for migration in migrations.map_err(|error| unusable(&database, error))?.0 {
-        println!("{:<8} {}", if migration.applied { "applied" } else { "pending" }, migration.name);
+        print(format_args!("{:<8} {}\n", if migration.applied { "applied" } else { "pending" }, migration.name))?;
     }
     db.close().map_err(failure)
 }
@@ -195,8 +223,14 @@ fn unusable(database: &Database, error: DbError) -> Failure {
     }
 }
 
+fn run_server(database: Database, auth: Auth, mut serve: Serve, dev: bool) -> Result<(), Failure> {
+    let filter = std::mem::take(&mut serve.log_filter);
+    // Dropped last: all that is logged until then is written.
+    let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
+    block_on(listen_and_serve(database, auth, serve, dev))
+}
+
 async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
-    telemetry::start(serve.log_format, serve.log_filter).map_err(failure)?;
     let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
         tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
@@ -218,13 +252,9 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(failure)?;
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate()).map_err(failure)?, signal(SignalKind::interrupt()).map_err(failure)?);
+    let stopped = stop_signal().map_err(failure)?;
     let stop = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        stopped.await;
         tracing::info!("stopping");
         stopping.begin();
     };
@@ -248,6 +278,36 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     db.close().map_err(failure)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Waits for the first signal that asks the process to end: any of those that would else end it at once.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    // A shell's `nohup` has it ignored.
+    let hangup = (!is_ignored(SignalKind::hangup())).then(SignalKind::hangup);
+    let others = [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+        SignalKind::alarm(),
+    ];
+    let mut signals = others.into_iter().chain(hangup).map(signal).collect::<io::Result<Vec<_>>>()?;
+    Ok(async move {
+        std::future::poll_fn(|cx| {
+            let stops = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
+            if stops { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    })
+}
+
+/// Whether the process was started with this signal ignored (proc(5), `SigIgn`).
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
+    mask >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
 /// Brings the schema up to date, connects, and then removes what expires. Ends where the first attempt shows that the
@@ -290,8 +350,11 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
 
 /// What to do next.
 fn greet(address: SocketAddr, token: &str) {
-    println!(
+    let printed = print(format_args!(
         "\n  Swagger UI   http://{address}/docs\n  Authorize with this token of the user {DEV_USER}, good for 24 hours:\n\n{token}\n\n  \
-         Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n"
-    );
+         Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n\n"
+    ));
+    if let Err(Failure(error, _)) = printed {
+        tracing::warn!(error, "what to do next cannot be printed");
+    }
 }

@@ -122,14 +122,32 @@ impl Server {
         Self::on_a_disk(kib, "cat /dev/zero > data/filler;")
     }
 
+    /// A server that logs to a file `log/lines` on a disk of its own, of this size. Its database is elsewhere.
+    pub fn logging_to_a_small_disk(kib: usize) -> Self {
+        let script = format!("{} exec {} serve 2> log/lines", disk("log", kib), binary().display());
+        let mut server = Self::launch(in_a_shell(&script), Place::new(Database::Sqlite, &[]));
+        let log = server.inner_folder().join("log/lines");
+        let listening = || {
+            let lines = std::fs::read_to_string(&log).unwrap_or_default();
+            let lines = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            lines
+                .filter(|line| line["message"] == "listening")
+                .find_map(|line| line["address"].as_str().map(str::to_owned))
+        };
+        server.address = std::iter::repeat_with(listening).find_map(|address| address).unwrap();
+        server
+    }
+
+    /// A server that a shell starts after these commands.
+    pub fn scripted(before: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-ec", &format!("{before}; exec {} serve", binary().display())]);
+        Self::run(command, Place::new(Database::Sqlite, &[]))
+    }
+
     fn on_a_disk(kib: usize, before: &str) -> Self {
-        let place = Place::new(Database::Sqlite, &[]);
-        std::fs::create_dir(place.folder.path().join("data")).unwrap();
-        let mut command = Command::new("unshare");
-        let mount = format!("mount -t tmpfs -o size={kib}k tmpfs data");
-        let script = format!("{mount} && {{ {before} exec {} serve; }}", binary().display());
-        command.args(["--map-root-user", "--mount", "sh", "-c", &script]);
-        Self::run(command, place)
+        let script = format!("{} {before} exec {} serve", disk("data", kib), binary().display());
+        Self::run(in_a_shell(&script), Place::new(Database::Sqlite, &[]))
     }
 
     /// Runs another command of the program, to its end, where the server runs and with its environment.
@@ -167,7 +185,25 @@ impl Server {
         Self::run(command, place)
     }
 
-    fn run(mut command: Command, place: Arc<Place>) -> Self {
+    fn run(command: Command, place: Arc<Place>) -> Self {
+        let mut server = Self::launch(command, place);
+        let listening = server.wait_for_log(|line| {
+            let message = line.get("message")?.as_str()?;
+            matches!(message, "listening" | "the process has ended").then(|| line.clone())
+        });
+        let address = listening.get("address").and_then(Value::as_str);
+        address
+            .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.log()))
+            .clone_into(&mut server.address);
+        // It serves before its database does: wait for that, unless something is in the way.
+        server.wait_for_log(|line| {
+            let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
+            (is_ready || line["target"] == "todo_api::db::outage").then_some(())
+        });
+        server
+    }
+
+    fn launch(mut command: Command, place: Arc<Place>) -> Self {
         let path = [("PATH".to_owned(), std::env::var("PATH").unwrap())];
         let own: Vec<_> = command.get_envs().filter_map(|(k, v)| Some((k.to_owned(), v?.to_owned()))).collect();
         command.current_dir(place.folder.path()).env_clear();
@@ -183,21 +219,7 @@ impl Server {
             writer.lines.lock().unwrap().push("{\"message\":\"the process has ended\"}".to_owned());
             writer.changed.notify_all();
         });
-        let mut server = Self { child, log, address: String::new(), place };
-        let listening = server.wait_for_log(|line| {
-            let message = line.get("message")?.as_str()?;
-            matches!(message, "listening" | "the process has ended").then(|| line.clone())
-        });
-        let address = listening.get("address").and_then(Value::as_str);
-        address
-            .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.log()))
-            .clone_into(&mut server.address);
-        // It serves before its database does: wait for that, unless something is in the way.
-        server.wait_for_log(|line| {
-            let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
-            (is_ready || line["target"] == "todo_api::db::outage").then_some(())
-        });
-        server
+        Self { child, log, address: String::new(), place }
     }
 
     /// A client signed in as the user.
@@ -338,6 +360,18 @@ impl Place {
         let environment = base.iter().chain(environment).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         Arc::new(Self { folder, database, environment })
     }
+}
+
+/// Runs a script that may mount file systems.
+fn in_a_shell(script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-ec", script]);
+    command
+}
+
+/// What a script does to make this folder a disk of this size.
+fn disk(folder: &str, kib: usize) -> String {
+    format!("mkdir {folder}; mount -t tmpfs -o size={kib}k tmpfs {folder};")
 }
 
 /// The program, built as these tests are.

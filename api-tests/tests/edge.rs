@@ -13,5 +13,6 @@ mod edge {
     mod jwks_fetches;
     mod lifecycle;
     mod log;
+    mod log_faults;
     mod tokens;
 }

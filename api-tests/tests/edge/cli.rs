@@ -1,8 +1,9 @@
 use std::{
     fs,
+    io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use api_tests::{Database, SECRET, Server, binary};
@@ -99,6 +100,64 @@ fn variables_can_stand_in_a_file_and_a_broken_one_is_told_without_its_lines() {
     assert!(errors.starts_with("todo-api: .env cannot be read") && !errors.contains(SECRET), "{errors}");
 }
 
+/// Standard output that cannot be written to: a full disk, and a pipe whose reader has gone.
+fn unwritable() -> [(&'static str, Stdio); 2] {
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let (_, closed) = std::io::pipe().unwrap();
+    [("full", full.into()), ("closed", closed.into())]
+}
+
+#[test]
+fn what_cannot_be_printed_ends_a_command_with_one_line_and_status_1() {
+    let folder = tempdir().unwrap();
+    for arguments in [
+        &["token", "--sub", "alice"][..],
+        &["openapi"],
+        &["migrate"],
+        &["migrate", "status"],
+        &["--help"],
+        &["serve", "--help"],
+        &["help"],
+        &["--version"],
+    ] {
+        for (kind, stdout) in unwritable() {
+            let mut command = Command::new(binary());
+            command.args(arguments).current_dir(folder.path()).env_clear().env("BETTER_AUTH_SECRET", SECRET);
+            let output = command.stdout(stdout).output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} {kind}: {errors}");
+            assert!(errors.starts_with("todo-api: standard output: "), "{arguments:?} {kind}: {errors}");
+            assert_eq!(errors.lines().count(), 1, "{arguments:?} {kind}: {errors}");
+        }
+    }
+}
+
+#[test]
+fn a_status_tells_also_where_no_line_can_be_printed() {
+    let folder = tempdir().unwrap();
+    for (kind, stderr) in unwritable() {
+        let mut command = Command::new(binary());
+        let status = command.arg("serve").current_dir(folder.path()).env_clear().stderr(stderr).status().unwrap();
+        assert_eq!(status.code(), Some(2), "{kind}");
+    }
+}
+
+#[test]
+fn dev_serves_also_where_it_cannot_print_what_to_do_next() {
+    for (kind, stdout) in unwritable() {
+        let folder = tempdir().unwrap();
+        let mut command = Command::new(binary());
+        command.arg("dev").current_dir(folder.path()).env_clear().envs([("PORT", "0"), ("LOG_FORMAT", "json")]);
+        let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let told: Vec<String> = lines.take_while(|line| !line.contains("\"ready\"")).collect();
+        assert!(told.iter().any(|line| line.contains("cannot be printed")), "{kind}: {told:?}");
+        assert!(child.try_wait().unwrap().is_none(), "{kind}: it has ended");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 #[test]
 fn a_printed_token_is_good_for_its_user_and_its_time() {
     let server = Server::start(Database::Sqlite);
@@ -118,15 +177,14 @@ fn a_printed_token_is_good_for_its_user_and_its_time() {
 
 #[test]
 fn dev_needs_nothing_and_prints_a_line_that_works_when_pasted() {
-    use std::io::{BufRead, BufReader};
     let folder = tempdir().unwrap();
     let mut child = Command::new(binary())
         .arg("dev")
         .current_dir(folder.path())
         .env_clear()
         .envs([("PORT", "0"), ("PATH", &std::env::var("PATH").unwrap())])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut printed = String::new();

@@ -30,8 +30,8 @@ fn readiness_turns_before_the_server_stops_to_accept() {
 }
 
 #[test]
-fn both_signals_stop_a_server_with_idle_connections_at_once() {
-    for signal in ["TERM", "INT"] {
+fn each_signal_that_asks_to_end_stops_a_server_with_idle_connections_in_order_and_at_once() {
+    for signal in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM"] {
         let mut server = Server::with(
             Database::Sqlite,
             &[("SHUTDOWN_GRACE", "1h"), ("KEEP_ALIVE_TIMEOUT", "1h"), ("FIRST_BYTE_TIMEOUT", "1h")],
@@ -41,8 +41,39 @@ fn both_signals_stop_a_server_with_idle_connections_at_once() {
         client.create("leaves an idle connection");
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0), "{signal}");
+        server.wait_for_log(|line| (line["message"] == "stopped").then_some(()));
         drop((silent, client));
     }
+}
+
+#[test]
+fn a_server_that_nohup_starts_outlives_its_terminal() {
+    let mut server = Server::scripted("trap '' HUP");
+    server.signal("HUP");
+    server.user("alice").create("x");
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn where_files_may_not_grow_changes_are_refused_and_reads_go_on() {
+    // Blocks of 512 bytes.
+    let mut server = Server::scripted("ulimit -f 600");
+    let alice = server.user("alice");
+    let mut acknowledged = 0;
+    let refused = loop {
+        let answer = alice.post("/api/tasks", &json!({ "title": "x", "description": "y".repeat(1000) }));
+        if answer.status != 201 {
+            break answer;
+        }
+        acknowledged += 1;
+    };
+    assert_eq!(refused.problem(), "503 unavailable");
+    assert!(alice.all().len() >= acknowledged);
+    server.signal("TERM");
+    server.wait();
+    server.wait_for_log(|line| (line["message"] == "stopping").then_some(()));
+    assert!(server.restart().user("alice").all().len() >= acknowledged);
 }
 
 #[test]

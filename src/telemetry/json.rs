@@ -1,18 +1,12 @@
-//! Logs, on standard error. What they must never hold: tokens, secrets, the text of tasks.
+//! Log lines as JSON, for machines.
 
-use std::{
-    fmt::{self, Write},
-    fs::File,
-    io::{self, IsTerminal},
-    os::fd::AsFd,
-};
+use std::fmt::{self, Write};
 
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
 };
 use tracing_subscriber::{
-    EnvFilter,
     fmt::{
         FmtContext,
         format::{FormatEvent, FormatFields, Writer},
@@ -22,38 +16,8 @@ use tracing_subscriber::{
 
 use crate::timestamp::Timestamp;
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// For people.
-    Pretty,
-    /// One JSON object a line, for machines.
-    Json,
-}
-
-/// Starts logging what `filter` lets through (the syntax of `RUST_LOG`), panics included.
-///
-/// # Errors
-///
-/// Those of duplicating standard error.
-pub fn start(format: Format, filter: EnvFilter) -> io::Result<()> {
-    // Unlike `Stderr` it has no lock, for which threads would wait in turn. Each line is one write.
-    let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(stderr.is_terminal()).with_writer(stderr);
-    match format {
-        Format::Pretty => log.with_target(false).init(),
-        Format::Json => log.event_format(Json).init(),
-    }
-    // A panic's message may quote what it choked on: the place tells enough.
-    std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, "panic");
-    }));
-    Ok(())
-}
-
 /// One flat object a line, written straight into the line's buffer.
-struct Json;
+pub(super) struct Json;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Json {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {

@@ -1,0 +1,184 @@
+//! What becomes of the log never reaches requests, nor the process.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write, pipe},
+    net::TcpStream,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use api_tests::{Client, SECRET, Server, binary};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const WARNING: &str = "lines of the log were lost";
+
+/// A server whose standard error the test holds.
+struct Logging {
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Logging {
+    fn to(stderr: impl Into<Stdio>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let environment =
+            [("BETTER_AUTH_SECRET", SECRET), ("PORT", "0"), ("LOG_FORMAT", "json"), ("SHUTDOWN_GRACE", "5s")];
+        let mut command = Command::new(binary());
+        command.arg("serve").current_dir(&folder).env_clear().envs(environment).stderr(stderr);
+        Self { child: command.spawn().unwrap(), _folder: folder }
+    }
+
+    fn stop(&mut self) -> ExitStatus {
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn json(line: io::Result<String>) -> Value {
+    let line = line.unwrap();
+    serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
+}
+
+/// Reads the log until the server is ready; answers its address.
+fn ready(log: &mut impl BufRead) -> String {
+    let mut address = String::new();
+    for line in log.lines().map(json) {
+        if line["message"] == "listening" {
+            line["address"].as_str().unwrap().clone_into(&mut address);
+        }
+        if line["message"] == "ready" {
+            return address;
+        }
+    }
+    panic!("the log ended")
+}
+
+/// So many requests on one connection, each with an answer.
+fn requests(address: &str, count: usize) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answers = BufReader::new(stream.try_clone().unwrap());
+    for _ in 0..count {
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut body = 0;
+        loop {
+            let mut line = String::new();
+            assert!(answers.read_line(&mut line).unwrap() > 0, "the connection ended");
+            if let Some(length) = line.to_lowercase().strip_prefix("content-length: ") {
+                body = length.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        answers.read_exact(&mut vec![0; body]).unwrap();
+    }
+}
+
+/// How many lines there are, all but reports of lost ones, and how many were lost.
+fn count(log: impl BufRead) -> (usize, usize) {
+    let (reports, lines): (Vec<_>, Vec<_>) = log.lines().map(json).partition(|line| line["message"] == WARNING);
+    let lost: u64 = reports.iter().map(|line| line["lost"].as_u64().unwrap()).sum();
+    (lines.len(), lost.try_into().unwrap())
+}
+
+/// Lines that a server writes when it stops.
+const LAST: usize = 2;
+
+#[test]
+fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
+    let (reader, writer) = pipe().unwrap();
+    let mut server = Logging::to(writer);
+    let mut log = BufReader::new(reader);
+    let address = ready(&mut log);
+    requests(&address, 500);
+    drop(log);
+    requests(&address, 500);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_log_that_stalls_keeps_its_lines_until_it_goes_on() {
+    let (reader, writer) = pipe().unwrap();
+    let mut server = Logging::to(writer);
+    let mut log = BufReader::new(reader);
+    requests(&ready(&mut log), 1000);
+    let counting = std::thread::spawn(|| count(log));
+    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
+}
+
+#[test]
+fn what_a_stalled_log_has_no_room_for_is_counted() {
+    let (reader, writer) = pipe().unwrap();
+    let mut server = Logging::to(writer);
+    let mut log = BufReader::new(reader);
+    requests(&ready(&mut log), 10_000);
+    let counting = std::thread::spawn(|| count(log));
+    // The report comes with the first line that can be written.
+    assert_eq!(server.stop().code(), Some(0));
+    let (logged, lost) = counting.join().unwrap();
+    assert!(lost > 0);
+    assert_eq!(logged + lost, 10_000 + LAST);
+}
+
+#[test]
+fn a_log_that_stalls_for_ever_keeps_no_process() {
+    let (reader, writer) = pipe().unwrap();
+    let mut server = Logging::to(writer);
+    let mut log = BufReader::new(reader);
+    requests(&ready(&mut log), 1000);
+    assert_eq!(server.stop().code(), Some(0));
+    drop(log);
+}
+
+#[test]
+fn a_log_that_another_process_made_not_to_block_loses_no_line() {
+    let (reader, writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let mut server = Logging::to(OwnedFd::from(writer));
+    let mut log = BufReader::new(reader);
+    requests(&ready(&mut log), 1000);
+    let counting = std::thread::spawn(|| count(log));
+    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
+}
+
+#[test]
+fn a_log_on_a_full_disk_loses_lines_says_how_many_and_goes_on() {
+    let server = Server::logging_to_a_small_disk(64);
+    requests(server.address(), 1000);
+    let log = server.inner_folder().join("log/lines");
+    let full = std::fs::read_to_string(&log).unwrap();
+    assert!(full.lines().count() < 1000);
+    // Room again: what is written goes on at the end of the file.
+    std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+    let reported = || {
+        Client::new(server.address(), None).get("/health");
+        let lines = std::fs::read_to_string(&log).unwrap();
+        lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| line["message"] == WARNING)
+    };
+    while !reported() {}
+}
+
+#[test]
+fn all_that_was_logged_is_written_before_the_process_ends() {
+    let (reader, writer) = pipe().unwrap();
+    let mut server = Logging::to(writer);
+    let mut log = BufReader::new(reader);
+    let address = ready(&mut log);
+    let counting = std::thread::spawn(|| count(log));
+    requests(&address, 1000);
+    assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
+}
