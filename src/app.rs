@@ -19,6 +19,7 @@ use crate::{
     db::Db,
     docs, health,
     health::Stopping,
+    message,
     openapi::{self, Version},
     payload::BodyLimits,
     problem::{Code, Problem},
@@ -27,6 +28,8 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// What some path takes.
+const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 /// Characters of a caller's request id that we keep.
@@ -91,7 +94,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             request.set_method(Method::GET);
         }
 
-        let outcome = AssertUnwindSafe(self.routes.call(request)).catch_unwind().await;
+        let outcome = match message::check(&request) {
+            // Of the server as a whole (RFC 9110, section 9.3.7).
+            Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
+                Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
+            }
+            Ok(()) => AssertUnwindSafe(self.routes.call(request)).catch_unwind().await,
+            Err(problem) => Ok(Err(problem.into())),
+        };
         let pattern = match &outcome {
             Ok(Ok(response)) => response.data::<PathPattern>(),
             Ok(Err(error)) => error.data::<PathPattern>(),

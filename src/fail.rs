@@ -30,7 +30,7 @@ pub struct Fail<const TRAITS: u8>(Problem);
 
 /// Status, the traits that imply it, description.
 const RESPONSES: [(u16, u8, &str); 12] = [
-    (400, BODY | IF_MATCH | IF_NONE_MATCH | KEY, "The body is not JSON, or a header cannot be read."),
+    (400, ANY, "The body is not JSON, or a header cannot be read."),
     (401, ANY, "No token, or one that is malformed, expired or otherwise not valid."),
     (403, ITEM, "The task belongs to another user."),
     (404, ITEM, "There is no such task, or the id is not a lower-case UUID."),

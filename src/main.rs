@@ -231,10 +231,7 @@ fn run_server(database: Database, auth: Auth, mut serve: Serve, dev: bool) -> Re
 }
 
 async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
-    let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
-        tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
-    }
+    let limits = server::Limits { connections: possible_connections(serve.limits.connections), ..serve.limits };
     let db = open(&database)?;
     let stopping = Stopping::default();
     let dev = dev.then(|| token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
@@ -272,12 +269,24 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     };
     tokio::select! {
         failed = prepare(&database, &db, greeting) => return Err(failed),
-        () = server::serve(listener, app, serve.limits, stop) => {}
+        () = server::serve(listener, app, limits, stop) => {}
     }
     keys.abort();
     db.close().map_err(failure)?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// As many connections as are wanted, or as the limit of open files leaves room for.
+fn possible_connections(wanted: usize) -> usize {
+    let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let limit = rlimit::increase_nofile_limit(files).unwrap_or(files);
+    if limit >= files {
+        return wanted;
+    }
+    let connections = usize::try_from(limit.saturating_sub(OTHER_FILES).max(limit / 2)).unwrap_or(wanted);
+    tracing::warn!(connections, "the limit of open files leaves no room for MAX_CONNECTIONS; raise it with ulimit -n");
+    connections
 }
 
 /// Waits for the first signal that asks the process to end: any of those that would else end it at once.

@@ -22,9 +22,6 @@ use crate::{
 };
 
 const MEDIA_TYPE: &str = "application/json";
-/// Bytes of a body that is too large which are read and thrown away, so that its sender gets to read the answer
-/// instead of a reset connection.
-const DISCARD: usize = 8 << 20;
 
 /// Bounds of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,20 +103,18 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     let too_large = || Problem::new(Code::PayloadTooLarge, format!("send at most {} bytes", limits.size));
     let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
     let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
-    if request.headers().contains_key(header::EXPECT) && declared.is_some_and(|length: usize| length > limits.size) {
-        // To read from the body would tell the client to send it (RFC 9110, section 10.1.1).
-        return Err(close(too_large()));
+    if declared.is_some_and(|length: usize| length > limits.size) {
+        return Err(too_large());
     }
     let stream = body.take().map_err(|error| Problem::internal(&error))?.into_bytes_stream();
     match tokio::time::timeout(limits.time, collect(stream, limits.size)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(_)) => {
-            Err(Problem::new(Code::MalformedRequest, "the body ended before its time, or its chunks are broken"))
+            Err(close(Problem::new(Code::MalformedRequest, "the body ended before its time, or its chunks are broken")))
         }
-        Err(_) => Err(Problem::new(Code::RequestTimeout, "send the whole body at once")),
+        Err(_) => Err(close(Problem::new(Code::RequestTimeout, "send the whole body at once"))),
     }
-    .map_err(close)
 }
 
 /// The whole body, or `None` where it is larger than `limit`.
@@ -130,12 +125,6 @@ async fn collect<B: AsRef<[u8]>, E>(
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.try_next().await? {
         if bytes.len() + chunk.as_ref().len() > limit {
-            let mut spare = DISCARD;
-            while spare > 0
-                && let Some(chunk) = stream.try_next().await?
-            {
-                spare = spare.saturating_sub(chunk.as_ref().len());
-            }
             return Ok(None);
         }
         bytes.extend_from_slice(chunk.as_ref());

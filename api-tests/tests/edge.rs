@@ -14,5 +14,6 @@ mod edge {
     mod lifecycle;
     mod log;
     mod log_faults;
+    mod messages;
     mod tokens;
 }

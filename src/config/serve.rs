@@ -29,7 +29,7 @@ pub struct ServeOptions {
     /// What to log, as tracing-subscriber's `EnvFilter` reads it; `info,todo_api=debug` adds SQL
     #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
     rust_log: String,
-    /// Connections at a time; further ones wait
+    /// Connections at a time; where there are as many, those that are idle the longest make room
     #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000", value_name = "NUMBER")]
     max_connections: String,
     /// Time from a connection to the first byte of its first request
@@ -47,9 +47,15 @@ pub struct ServeOptions {
     /// Time between requests on one connection; longer than that of the load balancer in front
     #[arg(long, env = "KEEP_ALIVE_TIMEOUT", default_value = "75s", value_name = "DURATION")]
     keep_alive_timeout: String,
-    /// Time for the client to take some of an answer
+    /// Time for the client to take an answer, beside the time that `WRITE_RATE` gives it
     #[arg(long, env = "WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION")]
     write_timeout: String,
+    /// Bytes of an answer that the client must take in a second, where it does not take all at once
+    #[arg(long, env = "WRITE_RATE", default_value = "1024", value_name = "BYTES")]
+    write_rate: String,
+    /// Bytes of all answers that wait to be sent; beyond, those that wait the longest are given up
+    #[arg(long, env = "WRITE_LIMIT", default_value = "67108864", value_name = "BYTES")]
+    write_limit: String,
     /// Time to go on accepting after the signal to stop, while /ready already says no; behind a load balancer a little
     /// more than its interval of checks
     #[arg(long, env = "SHUTDOWN_DELAY", default_value = "0s", value_name = "DURATION")]
@@ -120,6 +126,9 @@ impl ServeOptions {
                 header: duration("HEADER_TIMEOUT", &self.header_timeout, "10s")?,
                 keep_alive: duration("KEEP_ALIVE_TIMEOUT", &self.keep_alive_timeout, "75s")?,
                 write: duration("WRITE_TIMEOUT", &self.write_timeout, "30s")?,
+                write_rate: number("WRITE_RATE", &self.write_rate, 1 << 30, "1024")?,
+                unsent: number("WRITE_LIMIT", &self.write_limit, 1 << 40, "67108864")?,
+                body: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
                 shutdown_delay: duration("SHUTDOWN_DELAY", &self.shutdown_delay, "5s")?,
                 shutdown_grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
             },

@@ -158,7 +158,7 @@ impl Shared {
             self.lock().writes += 1;
             self.changed.notify_all();
         }
-        lines.iter().filter(|byte| **byte == b'\n').count()
+        lines.split_inclusive(|byte| *byte == b'\n').count()
     }
 }
 

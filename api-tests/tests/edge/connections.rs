@@ -1,6 +1,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::TcpStream,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,16 @@ fn read(mut stream: TcpStream) -> String {
     // A reset is an end, too.
     drop(stream.read_to_end(&mut answer));
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// The status of an answer that begins; the rest of what has come of it is thrown away.
+fn status(stream: &mut TcpStream) -> String {
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).unwrap();
+    assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+    String::from_utf8_lossy(&line[9..]).into_owned()
 }
 
 #[test]
@@ -160,10 +171,133 @@ fn a_client_that_does_not_read_its_answer_is_cut() {
 }
 
 #[test]
-fn beyond_the_limit_connections_wait_for_a_place() {
-    let server = Server::with(Database::Sqlite, &[("MAX_CONNECTIONS", "2"), ("FIRST_BYTE_TIMEOUT", "2s")]);
-    let _idle = [connect(&server), connect(&server)];
-    assert_eq!(server.stranger().get("/health").status, 200);
+fn at_the_limit_the_connections_that_are_idle_the_longest_make_room() {
+    let forever = [("KEEP_ALIVE_TIMEOUT", "1h"), ("FIRST_BYTE_TIMEOUT", "1h"), ("HEADER_TIMEOUT", "1h")];
+    let server = Server::with(Database::Sqlite, &[&[("MAX_CONNECTIONS", "100")], &forever[..]].concat());
+    // What each sends, and whether it gets an answer and is then idle.
+    for (request, served) in [("", false), ("GET /health HTTP/1.1\r\nHost: x\r\nX-Slow", false), (HEALTH, true)] {
+        let mut idle: Vec<TcpStream> = Vec::new();
+        for _ in 0..100 {
+            let mut stream = connect(&server);
+            stream.write_all(request.as_bytes()).unwrap();
+            if served {
+                assert_eq!(status(&mut stream), "200");
+            }
+            idle.push(stream);
+        }
+        for n in 0..50 {
+            let mut stream = connect(&server);
+            stream.write_all(HEALTH.as_bytes()).unwrap();
+            assert_eq!(status(&mut stream), "200", "{request} {n}");
+        }
+        assert_eq!(read(idle.remove(0)), "", "the first has made room");
+        let mut last = idle.pop().unwrap();
+        let rest =
+            HEALTH.strip_prefix(request).filter(|_| !served).unwrap_or(if served { HEALTH } else { ": y\r\n\r\n" });
+        last.write_all(rest.as_bytes()).unwrap();
+        assert_eq!(status(&mut last), "200", "{request}: the last goes on");
+    }
+}
+
+#[test]
+fn at_the_limit_no_connection_with_a_request_in_flight_is_closed() {
+    let server = Server::with(Database::Sqlite, &[("MAX_CONNECTIONS", "10"), ("BODY_TIMEOUT", "1h")]);
+    let body = r#"{"title":"sent in two halves"}"#;
+    let mut busy: Vec<TcpStream> = (0..10)
+        .map(|_| {
+            let mut stream = connect(&server);
+            let head = format!(
+                "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Authorization: Bearer {}\r\nExpect: 100-continue\r\n\r\n",
+                body.len(),
+                token("alice")
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            assert_eq!(status(&mut stream), "100");
+            stream
+        })
+        .collect();
+    let mut further = connect(&server);
+    further.write_all(HEALTH.as_bytes()).unwrap();
+    for stream in &mut busy {
+        stream.write_all(body.as_bytes()).unwrap();
+        assert_eq!(status(stream), "201");
+    }
+    assert_eq!(status(&mut further), "200", "its turn comes when one of them is idle");
+}
+
+#[test]
+fn a_client_that_takes_a_little_of_its_answer_now_and_then_is_cut() {
+    let environment = [("WRITE_TIMEOUT", "1s"), ("WRITE_RATE", "65536"), ("MAX_CONNECTIONS", "1")];
+    let server = Server::with(Database::Sqlite, &environment);
+    let mut stream = connect(&server);
+    stream.write_all("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8).as_bytes()).unwrap();
+    assert_eq!(status(&mut stream), "200");
+    let cut = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A tenth of the rate that it must have.
+            while !cut.load(Ordering::Relaxed) && matches!(stream.read(&mut [0; 640]), Ok(1..)) {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        // With one place for a connection, an answer here means that the other one is gone.
+        assert_eq!(server.stranger().get("/health").status, 200);
+        cut.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_client_that_takes_its_answer_steadily_may_take_long() {
+    let environment = [("WRITE_TIMEOUT", "1s"), ("WRITE_RATE", "1024")];
+    let server = Server::with(Database::Sqlite, &environment);
+    let mut stream = connect(&server);
+    let requests = 4;
+    let close = "GET /docs HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let others = "GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(requests - 1);
+    stream.write_all((others + close).as_bytes()).unwrap();
+    let mut taken = Vec::new();
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        match stream.read(&mut part).unwrap() {
+            0 => break,
+            count => taken.extend_from_slice(&part[..count]),
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    let answers = String::from_utf8(taken).unwrap().matches("HTTP/1.1 200").count();
+    assert_eq!(answers, requests, "all of it, over several times WRITE_TIMEOUT");
+}
+
+#[test]
+fn clients_that_read_slowly_cost_little_memory_and_cut_nobody_else() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    alice.create("x");
+    server.sql(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 499)
+         INSERT INTO tasks SELECT user_id, randomblob(16), title, title_key,
+         replace(hex(zeroblob(500)), '0', char(1)), completed, due_date, created_at, updated_at, version
+         FROM tasks, n",
+    );
+    let request =
+        format!("GET /api/tasks?limit=500 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token("alice"));
+    let slow: Vec<TcpStream> = (0..150)
+        .map(|_| {
+            let mut stream = connect(&server);
+            // The first of several answers has begun: the buffers of both kernels have no room for all of them.
+            stream.write_all(request.repeat(4).as_bytes()).unwrap();
+            assert_eq!(status(&mut stream), "200");
+            stream
+        })
+        .collect();
+    for n in 0..20 {
+        assert_eq!(alice.list("?limit=500").len(), 500, "{n}");
+    }
+    let memory = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let peak = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")).unwrap();
+    assert!(peak.parse::<usize>().unwrap() < 250_000, "{peak} kB");
+    drop(slow);
 }
 
 #[test]

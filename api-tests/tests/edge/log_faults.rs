@@ -66,7 +66,7 @@ fn ready(log: &mut impl BufRead) -> String {
 /// So many requests on one connection, each with an answer.
 fn requests(address: &str, count: usize) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let mut answers = BufReader::new(stream.try_clone().unwrap());
     for _ in 0..count {
         stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();

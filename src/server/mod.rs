@@ -1,0 +1,146 @@
+//! The accept loop: connections with limits, timeouts and an orderly end, which poem's own server does not have.
+
+mod body;
+mod connections;
+mod stream;
+
+use std::{io, pin::pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
+use poem::{
+    Endpoint, Request, RequestParts, Response,
+    http::{HeaderValue, header, uri::Scheme},
+    web::{LocalAddr, RemoteAddr},
+};
+use socket2::SockRef;
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+
+use self::{
+    connections::{Connection, Connections, Phase},
+    stream::Timed,
+};
+
+/// Bounds of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time. Where there are as many, those that are idle the longest make room.
+    pub connections: usize,
+    /// From the connection to the first byte of its first request.
+    pub first_byte: Duration,
+    /// From the first byte of a request to the end of its headers.
+    pub header: Duration,
+    /// From an answer to the first byte of the next request.
+    pub keep_alive: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+    /// For the client to take an answer that it does not take at once, beside the time that `write_rate` gives it.
+    pub write: Duration,
+    /// Bytes of such an answer that the client must take in a second.
+    pub write_rate: usize,
+    /// Bytes of all answers that wait to be sent. Where there are more, those that wait the longest are given up.
+    pub unsent: usize,
+    /// From the signal to stop to the end of accepting connections.
+    pub shutdown_delay: Duration,
+    /// From the end of accepting connections to the end of the process.
+    pub shutdown_grace: Duration,
+}
+
+/// The headers of a request, in bytes and in number.
+const HEADER_BYTES: usize = 32 * 1024;
+const HEADERS: usize = 64;
+/// Bytes of an answer that the kernel takes beyond what it has sent. With more of them, it would not tell a client that reads
+/// slowly from one that does not read.
+const KERNEL_BUFFER: u32 = 32 * 1024;
+/// Pause after an error of `accept`, such as too many open files, which would otherwise spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `stop` is done; then for `shutdown_delay` longer, so that load balancers see that `/ready` has turned; then
+/// closes idle connections, answers the requests in flight, and returns within `shutdown_grace`.
+pub async fn serve<E>(listener: TcpListener, app: E, limits: Limits, stop: impl Future<Output = ()>)
+where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let app = Arc::new(app);
+    let local = listener.local_addr().map_or_else(|_| LocalAddr::default(), |address| LocalAddr(address.into()));
+    // Accepted connections have the options of their listener.
+    let socket = SockRef::from(&listener);
+    drop(socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(KERNEL_BUFFER)));
+    let connections = Arc::new(Connections::new(limits.connections, limits.unsent));
+    let graceful = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true);
+    let mut stopped = pin!(async {
+        stop.await;
+        sleep(limits.shutdown_delay).await;
+    });
+    loop {
+        let accepted = async {
+            let (stream, remote) = listener.accept().await?;
+            Ok((stream, remote, connections.permit().await))
+        };
+        let accepted: io::Result<_> = tokio::select! {
+            () = &mut stopped => break,
+            accepted = accepted => accepted,
+        };
+        let (stream, remote, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) => {
+                connections.not_accepted(&error);
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = connections.connection();
+        let stream = TokioIo::new(Timed::new(stream, connection.clone(), connections.clone(), limits));
+        let (app, local, own) = (app.clone(), local.clone(), connection.clone());
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let addresses = (local.clone(), RemoteAddr(remote.into()));
+            let (app, connection) = (app.clone(), own.clone());
+            async move { answer(&*app, request, addresses, &connection, limits.body).await }
+        });
+        let served = graceful.watch(http.serve_connection(stream, service));
+        connections.spawn(connection, permit, async move {
+            if let Err(error) = served.await {
+                tracing::debug!(%error, "connection ended");
+            }
+        });
+    }
+    drop(listener);
+    if timeout(limits.shutdown_grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight at the end of the grace period");
+    }
+}
+
+/// The answer to a request. It says where the connection ends with it: what the answer left of the request's body is read
+/// within bounds, and else the next request could not be told from it.
+async fn answer<E: Endpoint<Output = Response>>(
+    app: &E,
+    request: hyper::Request<Incoming>,
+    (local, remote): (LocalAddr, RemoteAddr),
+    connection: &Arc<Connection>,
+    time: Duration,
+) -> io::Result<hyper::Response<BoxBody<Bytes, io::Error>>> {
+    if !connection.enter(Phase::Serving) {
+        return Err(io::ErrorKind::ConnectionAborted.into());
+    }
+    let (parts, body) = request.into_parts();
+    // Who asks first does not send the body after a final answer (RFC 9110, section 10.1.1).
+    let asks = parts.headers.contains_key(header::EXPECT);
+    let body = body::lend(body, connection);
+    let request = Request::from_parts(RequestParts::from((parts, local, remote, Scheme::HTTP)), body);
+    let mut response = app.get_response(request).await;
+    if let Some(rest) = body::rest(connection)
+        && (asks || response.headers().contains_key(header::CONNECTION) || !body::is_read(rest, time).await)
+    {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    connection.enter(Phase::Idle);
+    Ok(response.into())
+}
