@@ -29,6 +29,8 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![("BETTER_AUTH_URL", "ftp://app.example")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://:443")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://app.example#x")], "BETTER_AUTH_URL"),
+        (vec![("BETTER_AUTH_URL", "https://app.example/auth?x=1")], "BETTER_AUTH_URL"),
+        (vec![("BETTER_AUTH_URL", "https://app.example?")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://user:PASSWORD@app.example")], "BETTER_AUTH_URL"),
         (vec![("AUTH_JWKS_URL", "/elsewhere/jwks")], "AUTH_JWKS_URL"),
         (vec![("AUTH_JWKS_URL", "https://x/jwks"), ("AUTH_JWKS_REFRESH", "10")], "AUTH_JWKS_REFRESH"),
