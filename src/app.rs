@@ -63,7 +63,7 @@ pub struct App<E> {
 pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits } = state;
     let routes = Route::new()
-        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("/docs"))))
+        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
         .at("/docs", get(docs::page))
         .at("/openapi.json", get(docs::json))
         .at("/openapi-3.0.json", get(docs::json_3_0))

@@ -131,11 +131,12 @@ fn run() -> Result<(), Failure> {
     }
     match Cli::parse().command {
         Command::Openapi { format, version } => {
-            let document = match format {
-                Syntax::Yaml => openapi::yaml(version),
-                Syntax::Json => openapi::json(version),
+            let document = openapi::document(version);
+            let text = match format {
+                Syntax::Yaml => openapi::to_yaml(&document),
+                Syntax::Json => openapi::to_json(&document),
             };
-            print!("{document}");
+            print!("{text}");
             Ok(())
         }
         Command::Token { auth, sub, ttl } => {
