@@ -111,13 +111,13 @@ const OTHER_SCHEMES: [&str; 8] = ["about", "blob", "data", "file", "ftp", "javas
 /// Why no browser would send it.
 pub fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
     if entry.eq_ignore_ascii_case("null") {
-        return Err("is null, which every sandboxed page sends, whoever made it");
+        return Err("is null, the origin of every sandboxed page: it would let in all of them");
     }
     if entry.contains('*') {
         return Err("has a wildcard: list each origin");
     }
     if entry.contains(|character: char| character == ';' || character.is_whitespace()) {
-        return Err("is several: separate them with commas");
+        return Err("holds several origins: separate them with commas");
     }
     let is_scheme = |scheme: &str| {
         scheme.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -241,8 +241,8 @@ fn an_entry_that_could_never_match_stops_the_start_with_the_reason() {
         ("https://a%zz.example", "is not an origin"),
         ("capacitor://lo^calhost", "is not an origin"),
         ("capacitor://bücher", "is not an origin"),
-        ("https://app.example http://localhost:3000", "is several"),
-        ("https://app.example;http://localhost:3000", "is several"),
+        ("https://app.example http://localhost:3000", "holds several origins"),
+        ("https://app.example;http://localhost:3000", "holds several origins"),
         ("file://localhost", "has a scheme that no page's origin has"),
         ("ws://app.example", "has a scheme that no page's origin has"),
     ] {
