@@ -15,7 +15,7 @@ use crate::{
     auth::Verifier,
     context::{Context, Shared},
     contract::{Contract, InvalidDocument},
-    cors::{self, Cors},
+    cors::Cors,
     db::Db,
     docs, health,
     health::Stopping,
@@ -66,7 +66,7 @@ pub struct App<E> {
 pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits } = state;
     let routes = Route::new()
-        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("/docs"))))
+        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
         .at("/docs", get(docs::page))
         .at("/openapi.json", get(docs::json))
         .at("/openapi-3.0.json", get(docs::json_3_0))
@@ -86,15 +86,16 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         let id = request_id(&request);
         let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
-        let origin = self.cors.allowed(request.headers());
-        let preflight = origin.is_some() && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let mut cors = self.cors.exchange(&method, request.headers());
         request.set_data(context.clone());
         if method == Method::HEAD {
             // The same answer; the connection leaves its body out (RFC 9110, section 9.3.2).
             request.set_method(Method::GET);
         }
 
-        let outcome = match message::check(&request) {
+        let checked = message::check(&request);
+        let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
+        let outcome = match checked {
             // Of the server as a whole (RFC 9110, section 9.3.7).
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
@@ -113,19 +114,16 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
         };
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
-        let mut response = match outcome {
-            Ok(response) => response,
-            Err(problem) if problem.code() == Code::MethodNotAllowed => {
+        let mut response = match (preflight, outcome) {
+            (Some(response), _) | (None, Ok(response)) => response,
+            (None, Err(problem)) if problem.code() == Code::MethodNotAllowed => {
                 self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
             }
-            Err(problem) => problem.respond(&id),
+            (None, Err(problem)) => problem.respond(&id),
         };
 
         let headers = response.headers_mut();
-        if preflight && method == Method::OPTIONS {
-            cors::permit(headers);
-        }
-        cors::mark(headers, origin);
+        cors.mark(headers);
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         if let Ok(id) = HeaderValue::from_str(&id) {

@@ -1,46 +1,159 @@
 //! Cross-origin resource sharing (the Fetch standard), with credentials, for the origins that are configured.
 
-use poem::http::{HeaderMap, HeaderValue, header};
+use poem::{
+    Response,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+};
+use url::Url;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
+/// What the API reads, for a preflight that does not say what it needs.
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key");
 const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("ETag, Link, Location, Retry-After, Idempotency-Replayed, X-Request-Id");
+    HeaderValue::from_static("ETag, Link, Location, Retry-After, Idempotency-Replayed, X-Request-Id, X-Total-Count");
 /// Seconds for which a browser may remember a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
+/// Bytes of request headers that a preflight may ask for: proxies in front bound the headers of an answer.
+const REQUEST_HEADERS_MAX: usize = 1024;
+
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+const VARY: HeaderValue = HeaderValue::from_static("Origin");
+const VARY_OF_OPTIONS: HeaderValue = HeaderValue::from_static(
+    "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network",
+);
 
 /// The origins whose pages may read answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cors(Vec<HeaderValue>);
 
+/// What CORS has to say of one request: taken from the request, applied to its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    origin: Option<HeaderValue>,
+    preflight: Option<Response>,
+    vary: HeaderValue,
+}
+
 impl Cors {
-    /// Origins as browsers write them, such as `https://example.com`.
+    /// Origins as [`origin`] writes them.
     #[must_use]
     pub const fn of(origins: Vec<HeaderValue>) -> Self {
         Self(origins)
     }
 
-    /// The origin of the request, where it is one of those configured.
+    /// What an answer to this request needs.
     #[must_use]
-    pub fn allowed(&self, request: &HeaderMap) -> Option<HeaderValue> {
-        request.get(header::ORIGIN).filter(|origin| self.0.contains(origin)).cloned()
+    pub fn exchange(&self, method: &Method, request: &HeaderMap) -> Exchange {
+        let mut sent = request.get_all(header::ORIGIN).iter();
+        let origin = match (sent.next(), sent.next()) {
+            (Some(origin), None) if self.0.contains(origin) => Some(origin.clone()),
+            _ => None,
+        };
+        let options = method == Method::OPTIONS;
+        let asks = options && origin.is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        Exchange {
+            origin,
+            preflight: asks.then(|| permit(request)),
+            vary: if options { VARY_OF_OPTIONS } else { VARY },
+        }
     }
 }
 
-/// Marks an answer: every one depends on the origin, and one for an allowed origin says so.
-pub fn mark(answer: &mut HeaderMap, origin: Option<HeaderValue>) {
-    answer.insert(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = origin {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
-        answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+impl Exchange {
+    /// The answer to a preflight of a listed origin. It is the same on every path, so that the page gets to read a 404.
+    pub const fn preflight(&mut self) -> Option<Response> {
+        self.preflight.take()
+    }
+
+    /// Marks the answer: every one depends on the origin, and one for a listed origin says so.
+    pub fn mark(self, answer: &mut HeaderMap) {
+        answer.insert(header::VARY, self.vary);
+        if let Some(origin) = self.origin {
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            answer.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+        }
     }
 }
 
-/// Answers what a browser asks before it sends a request of an allowed origin.
-pub fn permit(answer: &mut HeaderMap) {
+/// Answers what a browser asks before it sends a request of a listed origin.
+fn permit(request: &HeaderMap) -> Response {
+    let mut response = Response::from(StatusCode::NO_CONTENT);
+    let answer = response.headers_mut();
     answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS);
+    answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested_headers(request).unwrap_or(REQUEST_HEADERS));
     answer.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+    // A public page that the operator has listed may reach a server inside a network.
+    if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|asked| asked == "true") {
+        answer.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The request headers that a preflight asks for, where that is a list of names. Tracing adds its own to those of the API.
+fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
+    let lines = request.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let list = lines.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>().ok()?.join(", ");
+    let is_name = |name: &str| HeaderName::try_from(name.trim()).is_ok();
+    (list.len() <= REQUEST_HEADERS_MAX && list.split(',').all(is_name)).then(|| HeaderValue::try_from(list).ok())?
+}
+
+/// Schemes whose pages send another origin, or none.
+const OTHER_SCHEMES: [&str; 8] = ["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"];
+
+/// An origin as browsers write it, such as `https://example.com`: so it must be to match.
+///
+/// # Errors
+///
+/// Why no browser would send it.
+pub fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
+    if entry.eq_ignore_ascii_case("null") {
+        return Err("is null, the origin of every sandboxed page: it would let in all of them");
+    }
+    if entry.contains('*') {
+        return Err("has a wildcard: list each origin");
+    }
+    if entry.contains(|character: char| character == ';' || character.is_whitespace()) {
+        return Err("holds several origins: separate them with commas");
+    }
+    let is_scheme = |scheme: &str| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let (scheme, rest) =
+        entry.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).ok_or("has no scheme, such as https://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    if OTHER_SCHEMES.contains(&scheme.as_str()) {
+        return Err("has a scheme that no page's origin has");
+    }
+    if rest.contains(['?', '#']) {
+        return Err("has a query or a fragment");
+    }
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    if authority.is_empty() || authority.starts_with(['/', ':']) {
+        return Err("has no host");
+    }
+    if authority.contains(['/', '\\']) {
+        return Err("has a path");
+    }
+    if authority.contains('@') {
+        return Err("has a user");
+    }
+    let unclear = "is not an origin: a scheme, a host and, if need be, a port";
+    let written = format!("{scheme}://{authority}");
+    let url: Url = written.parse().map_err(|_| unclear)?;
+    if url.host_str().is_some_and(|host| host.ends_with('.')) {
+        return Err("has a host that ends with a dot");
+    }
+    let origin = match scheme.as_str() {
+        // In lower case, in Punycode, and without the port that the scheme implies.
+        "http" | "https" => url.origin().ascii_serialization(),
+        // The hosts of apps and extensions are names that stay as they are.
+        _ if url.as_str() == written => written,
+        _ => return Err(unclear),
+    };
+    HeaderValue::try_from(origin).map_err(|_| unclear)
 }

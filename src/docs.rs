@@ -9,70 +9,89 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use crate::openapi::{self, Version};
+use crate::{
+    etag,
+    openapi::{self, Version},
+};
 
-struct Page {
-    html: String,
-    policy: String,
-    etag: String,
+/// A document that is the same for everybody, and changes with the program only.
+struct Static {
+    media_type: &'static str,
+    body: String,
+    /// The opaque part of its entity tag.
+    tag: String,
+    /// Its Content-Security-Policy.
+    policy: Option<String>,
 }
 
 /// Made when it is first asked for: there are 1.6 MB to hash.
-static PAGE: LazyLock<Page> = LazyLock::new(|| {
+static PAGE: LazyLock<Static> = LazyLock::new(|| {
     let (html, document) = openapi::swagger_ui();
-    // As poem-openapi makes it, the page holds the document in 3.0 and forgets the token when it is loaded again.
+    // As poem-openapi makes it, the page holds the document in 3.0 and forgets the token when it is loaded again. The
+    // address is relative: a proxy may have put all of this below a prefix.
     let html = html
         .trim_start()
         .replacen("<html charset=\"UTF-8\">", "<!doctype html>\n<html lang=\"en\">", 1)
         .replacen("<title>Swagger UI</title>", "<title>todo-api</title>\n    <link rel=\"icon\" href=\"data:,\">", 1)
         .replacen(&format!("let spec = {document};"), "", 1)
-        .replacen("spec: spec,", "url: '/openapi.json',\n        persistAuthorization: true,", 1);
+        .replacen("spec: spec,", "url: 'openapi.json',\n        persistAuthorization: true,", 1);
     let policy = format!(
         "default-src 'none'; script-src {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
         hashes(&html, "script"),
         hashes(&html, "style"),
     );
-    let etag = format!("\"{}\"", sha256(&html));
-    Page { html, policy, etag }
+    Static { policy: Some(policy), ..Static::new("text/html; charset=utf-8", html) }
 });
+
+impl Static {
+    fn new(media_type: &'static str, body: String) -> Self {
+        Self { media_type, tag: sha256(&body), body, policy: None }
+    }
+
+    fn answer(&'static self, request: &Request) -> Response {
+        let known = etag::is_known(request, &self.tag);
+        let response = Response::builder()
+            .status(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK })
+            .header(header::CACHE_CONTROL, "no-cache")
+            .header(header::ETAG, format!("\"{}\"", self.tag))
+            .content_type(self.media_type);
+        let response = match &self.policy {
+            Some(policy) => response.header(header::CONTENT_SECURITY_POLICY, policy),
+            None => response,
+        };
+        response.body(if known { Body::empty() } else { self.body.as_str().into() })
+    }
+}
 
 /// `GET /docs`
 #[handler]
 pub fn page(request: &Request) -> Response {
-    let known = request.header(header::IF_NONE_MATCH) == Some(PAGE.etag.as_str());
-    Response::builder()
-        .status(if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK })
-        .header(header::CACHE_CONTROL, "no-cache")
-        .header(header::CONTENT_SECURITY_POLICY, PAGE.policy.as_str())
-        .header(header::ETAG, PAGE.etag.as_str())
-        .content_type("text/html; charset=utf-8")
-        .body(if known { Body::empty() } else { PAGE.html.as_str().into() })
+    PAGE.answer(request)
 }
 
 /// `GET /openapi.json`
 #[handler]
-pub fn json() -> Response {
-    static BODY: LazyLock<String> = LazyLock::new(|| openapi::json(Version::V3_1));
-    document("application/json", BODY.as_str())
+pub fn json(request: &Request) -> Response {
+    static JSON: LazyLock<Static> =
+        LazyLock::new(|| Static::new("application/json", openapi::to_json(&openapi::served(Version::V3_1))));
+    JSON.answer(request)
 }
 
 /// `GET /openapi-3.0.json`
 #[handler]
-pub fn json_3_0() -> Response {
-    static BODY: LazyLock<String> = LazyLock::new(|| openapi::json(Version::V3_0));
-    document("application/json", BODY.as_str())
+pub fn json_3_0(request: &Request) -> Response {
+    static JSON: LazyLock<Static> =
+        LazyLock::new(|| Static::new("application/json", openapi::to_json(&openapi::served(Version::V3_0))));
+    JSON.answer(request)
 }
 
 /// `GET /openapi.yaml`
 #[handler]
-pub fn yaml() -> Response {
-    static BODY: LazyLock<String> = LazyLock::new(|| openapi::yaml(Version::V3_1));
-    document("application/yaml", BODY.as_str())
-}
-
-fn document(media_type: &str, body: &'static str) -> Response {
-    Response::builder().header(header::CACHE_CONTROL, "no-cache").content_type(media_type).body(body)
+pub fn yaml(request: &Request) -> Response {
+    static YAML: LazyLock<Static> =
+        LazyLock::new(|| Static::new("application/yaml", openapi::to_yaml(&openapi::served(Version::V3_1))));
+    YAML.answer(request)
 }
 
 /// The sources of the page's inline elements with this tag, as the policy names them.

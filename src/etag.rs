@@ -2,13 +2,16 @@
 
 use std::borrow::Cow;
 
-use poem::http::HeaderValue;
+use poem::{
+    Request,
+    http::{HeaderValue, header::IF_NONE_MATCH},
+};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ToHeader, Type},
 };
 
-use crate::header::HeaderField;
+use crate::header::{self, HeaderField};
 
 /// The strong entity tag of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,14 @@ impl HeaderField for IfNoneMatch {
     fn parse(value: &[u8]) -> Result<Self, &'static str> {
         Ok(condition(value)?.map_or(Self::Any, |tags| Self::NoneOf(tags.iter().filter_map(version).collect())))
     }
+}
+
+/// Whether `If-None-Match` of the request has this tag, compared weakly (RFC 9110, section 13.1.2): then the caller has the
+/// document already. A value that is no list of tags names none: the document is sent again, and nothing is lost.
+#[must_use]
+pub fn is_known(request: &Request, opaque: &str) -> bool {
+    let Some(value) = header::value(request, IF_NONE_MATCH.as_str()) else { return false };
+    condition(&value).is_ok_and(|tags| tags.is_none_or(|tags| tags.iter().any(|tag| tag.opaque == opaque.as_bytes())))
 }
 
 struct EntityTag<'a> {

@@ -1,6 +1,6 @@
 //! Request headers that are optional, but refused when they are not well-formed: never treated as absent.
 
-use poem::{Request, RequestBody};
+use poem::{Request, RequestBody, http::HeaderValue};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
@@ -19,6 +19,12 @@ pub trait HeaderField: Sized + Send {
     ///
     /// What the value must be.
     fn parse(value: &[u8]) -> Result<Self, &'static str>;
+}
+
+/// The value of a header, its lines joined by a comma.
+pub(crate) fn value(request: &Request, name: &str) -> Option<Vec<u8>> {
+    let lines: Vec<_> = request.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    (!lines.is_empty()).then(|| lines.join(&b", "[..]))
 }
 
 /// A header, as an argument of an operation.
@@ -44,13 +50,7 @@ impl<'a, T: HeaderField> ApiExtractor<'a> for OptionalHeader<T> {
         _: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let mut lines = request.headers().get_all(options.name).iter();
-        let Some(first) = lines.next() else { return Ok(Self(None)) };
-        let mut value = first.as_bytes().to_vec();
-        for line in lines {
-            value.extend_from_slice(b", ");
-            value.extend_from_slice(line.as_bytes());
-        }
+        let Some(value) = value(request, options.name) else { return Ok(Self(None)) };
         let refuse = |rule| Problem::new(Code::MalformedRequest, format!("the header {} {rule}", options.name));
         Ok(Self(Some(T::parse(&value).map_err(refuse)?)))
     }

@@ -150,11 +150,12 @@ fn run() -> Result<(), Failure> {
     };
     match cli.command {
         Command::Openapi { format, version } => {
-            let document = match format {
-                Syntax::Yaml => openapi::yaml(version),
-                Syntax::Json => openapi::json(version),
+            let document = openapi::document(version);
+            let text = match format {
+                Syntax::Yaml => openapi::to_yaml(&document),
+                Syntax::Json => openapi::to_json(&document),
             };
-            print(document)
+            print(text)
         }
         Command::Token { auth, sub, ttl } => {
             let token = token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?;

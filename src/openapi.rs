@@ -76,16 +76,28 @@ pub fn document(version: Version) -> Value {
     document
 }
 
-/// The document as JSON.
+/// The document as this server serves it. The API is where the document was fetched from: a proxy may have put both below a
+/// prefix, which it strips.
 #[must_use]
-pub fn json(version: Version) -> String {
-    serde_json::to_string_pretty(&document(version)).unwrap_or_default() + "\n"
+pub fn served(version: Version) -> Value {
+    let mut document = document(version);
+    if let Some(url) = document.pointer_mut("/servers/0/url") {
+        // Not `./`: tools that only put a path behind it would get two slashes.
+        *url = ".".into();
+    }
+    document
 }
 
-/// The document as YAML.
+/// A document as JSON.
 #[must_use]
-pub fn yaml(version: Version) -> String {
-    serde_yaml::to_string(&document(version)).unwrap_or_default()
+pub fn to_json(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+}
+
+/// A document as YAML.
+#[must_use]
+pub fn to_yaml(document: &Value) -> String {
+    serde_yaml::to_string(document).unwrap_or_default()
 }
 
 /// The page of Swagger UI as poem-openapi ships it, and the document that it holds.

@@ -158,7 +158,8 @@ impl Problem {
 
     /// A token that was sent and refused, with the challenge of RFC 6750, section 3.
     #[must_use]
-    pub fn invalid_token(code: Code, reason: &'static str) -> Self {
+    pub fn invalid_token(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
+        let reason = reason.into();
         let challenge = format!(r#"Bearer error="invalid_token", error_description="{reason}""#);
         let challenge = HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Bearer"));
         Self { headers: vec![(header::WWW_AUTHENTICATE, challenge)], ..Self::new(code, reason) }

@@ -27,7 +27,7 @@ async function issuerAt(options: Omit<IssuerOptions, "database"> = {}): Promise<
 }
 
 async function serverOf(issuer: Issuer, environment: Record<string, string> = {}): Promise<Server> {
-  const server = await startServer({ BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: issuer.url, ...environment });
+  const server = await startServer({ BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: issuer.base, ...environment });
   running.push(server);
   return server;
 }
@@ -70,6 +70,17 @@ test.each([
   expect(decodeJwt(token)).toMatchObject({ sub: userId, iss: issuer.url, aud: issuer.url });
   expect(await callAll(server, token)).toEqual([201, 200, 200, 200, 200, 204]);
 });
+
+test.each(["/", "/api/auth/", "/auth", "/auth/", "/app/api/auth"])(
+  "one base URL, ending with %s, is enough for Better Auth and for the server",
+  async (path) => {
+    const issuer = await issuerAt({ path });
+    const server = await serverOf(issuer);
+    const token = await fetchToken(issuer, (await issuer.signUp("alice")).cookie);
+    expect(decodeJwt(token)).toMatchObject({ iss: issuer.url, aud: issuer.url });
+    expect((await ask(server, token)).status).toBe(200);
+  },
+);
 
 test("two users do not see or touch each other's tasks, and one user does from two devices", async () => {
   const issuer = await issuerAt();

@@ -15,13 +15,20 @@ export interface IssuerOptions {
   database: string;
   /** Port to listen on; a free one by default. */
   port?: number;
+  /** The path of its base URL; none by default. */
+  path?: string;
   /** Further options of the keys. */
   jwks?: Jwks;
 }
 
 /** A Better Auth that listens. */
 export interface Issuer {
+  /** Its origin. */
   url: string;
+  /** Its base URL, as it is configured. */
+  base: string;
+  /** Where its API is, without a slash at the end. */
+  api: string;
   /** Signs a new user up; what a browser would send from then on. */
   signUp(name: string): Promise<Session>;
   /** Stops to listen. */
@@ -35,12 +42,14 @@ export interface Session {
 
 const PASSWORD = "correct horse battery staple";
 
-export async function startIssuer({ database, port = 0, jwks = {} }: IssuerOptions): Promise<Issuer> {
+export async function startIssuer({ database, port = 0, path = "", jwks = {} }: IssuerOptions): Promise<Issuer> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(port, "localhost", resolve));
   const url = `http://localhost:${(server.address() as AddressInfo).port}`;
+  const base = `${url}${path}`;
+  const api = `${url}${path.replace(/\/+$/, "") || "/api/auth"}`;
   const auth = betterAuth({
-    baseURL: url,
+    baseURL: base,
     secret: "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b",
     database: { dialect: new LibsqlDialect({ url: `file:${database}` }), type: "sqlite" },
     emailAndPassword: { enabled: true },
@@ -51,8 +60,10 @@ export async function startIssuer({ database, port = 0, jwks = {} }: IssuerOptio
   server.on("request", toNodeHandler(auth));
   return {
     url,
+    base,
+    api,
     async signUp(name) {
-      const response = await fetch(`${url}/api/auth/sign-up/email`, {
+      const response = await fetch(`${api}/sign-up/email`, {
         method: "POST",
         headers: { "Content-Type": "application/json", Origin: url },
         body: JSON.stringify({ name, email: `${name}@example.com`, password: PASSWORD }),
@@ -71,7 +82,7 @@ export async function startIssuer({ database, port = 0, jwks = {} }: IssuerOptio
 
 /** Signs in again, as on another device. */
 export async function signIn(issuer: Issuer, name: string): Promise<string> {
-  const response = await fetch(`${issuer.url}/api/auth/sign-in/email`, {
+  const response = await fetch(`${issuer.api}/sign-in/email`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Origin: issuer.url },
     body: JSON.stringify({ email: `${name}@example.com`, password: PASSWORD }),
@@ -82,7 +93,7 @@ export async function signIn(issuer: Issuer, name: string): Promise<string> {
 
 /** A JWT of the session. */
 export async function fetchToken(issuer: Issuer, cookie: string): Promise<string> {
-  const response = await fetch(`${issuer.url}/api/auth/token`, { headers: { cookie } });
+  const response = await fetch(`${issuer.api}/token`, { headers: { cookie } });
   if (!response.ok) throw new Error(`token: ${response.status} ${await response.text()}`);
   return ((await response.json()) as { token: string }).token;
 }

@@ -1,6 +1,7 @@
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Server, startServer } from "../server.ts";
+import { startProxy } from "../../client/test/proxy.ts";
 import { launch, open } from "./browser.ts";
 
 let browser: Browser;
@@ -83,6 +84,28 @@ test("a person authorizes, tries out all six operations, and is still authorized
   await fillId(remove);
   expect((await execute(page, remove, one)).status).toBe(204);
   await close();
+});
+
+test("below a prefix that a gateway strips a person is led to /docs, and tries out operations there", async () => {
+  const gateway = await startProxy(server.url, "/todo");
+  const { page, close } = await open(browser);
+  await page.goto(`${gateway.url}/`);
+  expect(page.url()).toBe(`${gateway.url}/docs`);
+  await authorize(page, "gateway");
+
+  const create = await tryOut(page, "createTask");
+  await create.locator("textarea.body-param__text").fill(JSON.stringify({ title: "Buy milk" }));
+  const created = await execute(page, create, /^\/todo\/api\/tasks$/);
+  expect(created.status).toBe(201);
+  expect(await create.locator(".request-url").textContent()).toContain(`${gateway.url}/api/tasks`);
+
+  const get = await tryOut(page, "getTask");
+  const { id } = JSON.parse(created.body) as { id: string };
+  await get.getByPlaceholder("id").fill(id);
+  expect((await execute(page, get, new RegExp(`^/todo/api/tasks/${id}$`))).status).toBe(200);
+  expect(gateway.exchanges.filter(({ path }) => !path.startsWith("/todo/"))).toEqual([]);
+  await close();
+  await gateway.stop();
 });
 
 test("an operation without a token shows the problem and how to solve it", async () => {

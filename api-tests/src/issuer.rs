@@ -34,7 +34,8 @@ pub struct Issuer {
 
 #[derive(Debug)]
 struct State {
-    served: Mutex<(Reply, usize)>,
+    /// What is replied, and the path and query of each request so far.
+    served: Mutex<(Reply, Vec<String>)>,
     changed: Condvar,
 }
 
@@ -71,7 +72,7 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let url = format!("{}://localhost:{}", if tls.is_some() { "https" } else { "http" }, address.port());
-        let state = Arc::new(State { served: Mutex::new((reply, 0)), changed: Condvar::new() });
+        let state = Arc::new(State { served: Mutex::new((reply, Vec::new())), changed: Condvar::new() });
         let serving = state.clone();
         thread::spawn(move || {
             for connection in listener.incoming().map_while(Result::ok) {
@@ -93,13 +94,18 @@ impl Issuer {
 
     /// How many requests have come.
     pub fn requests(&self) -> usize {
-        self.state.served.lock().unwrap().1
+        self.state.served.lock().unwrap().1.len()
+    }
+
+    /// Path and query of each request so far.
+    pub fn targets(&self) -> Vec<String> {
+        self.state.served.lock().unwrap().1.clone()
     }
 
     /// Waits until more requests than these have come.
     pub fn wait_for_more_than(&self, requests: usize) {
         let served = self.state.served.lock().unwrap();
-        let more = self.state.changed.wait_timeout_while(served, PATIENCE, |(_, count)| *count <= requests).unwrap();
+        let more = self.state.changed.wait_timeout_while(served, PATIENCE, |(_, seen)| seen.len() <= requests).unwrap();
         assert!(!more.1.timed_out(), "no more than {requests} requests have come");
     }
 
@@ -117,11 +123,10 @@ impl Issuer {
 impl State {
     fn serve(&self, mut connection: impl Read + Write) {
         let lines = BufReader::new(&mut connection).lines().map_while(Result::ok);
-        if lines.take_while(|line| !line.is_empty()).count() == 0 {
-            return;
-        }
+        let head: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+        let Some(target) = head.first().and_then(|line| line.split(' ').nth(1)) else { return };
         let mut served = self.served.lock().unwrap();
-        served.1 += 1;
+        served.1.push(target.to_owned());
         self.changed.notify_all();
         // Whoever asked may have gone.
         if let Reply::Stall(bytes) = &served.0 {

@@ -87,8 +87,13 @@ impl Server {
     }
 
     fn failure(url: &str) -> (Option<i32>, String) {
+        Self::refused(&[("DATABASE_URL", url)])
+    }
+
+    /// How a server ends that cannot start with these variables: its status and its last line.
+    pub fn refused(environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
-        let environment = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")];
+        let environment = [&[("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")], environment].concat();
         let output =
             Command::new(binary()).arg("serve").current_dir(&folder).env_clear().envs(environment).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();

@@ -36,6 +36,21 @@ test("listAll goes through all pages of a query", async () => {
   expect(proxy.exchanges).toHaveLength(4);
 });
 
+test("all operations and the pages of listAll stay below the prefix of a gateway", async () => {
+  const gateway = await startProxy(server.url, "/todo");
+  for (const baseUrl of [gateway.url, `${gateway.url}/`]) {
+    const client = createTodoClient({ baseUrl, token: await server.token("bob") });
+    for (const title of titles) unwrap(await client.createTask({ title }));
+    expect(await collect(client.listAll({ limit: 2 }))).toEqual(titles.toReversed());
+    for (const { id, title } of unwrap(await client.listTasks())) {
+      expect(unwrap(await client.getTask(id)).title).toBe(title);
+      unwrap(await client.deleteTask(id));
+    }
+  }
+  expect(gateway.exchanges.filter(({ path }) => !/^\/todo\/api\/tasks\b/.test(path))).toEqual([]);
+  await gateway.stop();
+});
+
 test("listAll begins at a cursor, where there is one in the query", async () => {
   const cursor = nextCursor(await todo.listTasks({ sort: "title", limit: 4 }));
   expect(await collect(todo.listAll({ sort: "title", limit: 2, cursor: cursor! }))).toEqual(titles.slice(4));

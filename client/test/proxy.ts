@@ -22,6 +22,7 @@ export interface Exchange {
 
 /** Stands between a client and a server, does harm as it is told, and keeps account of the requests. */
 export interface Proxy {
+  /** Its address, with the prefix. */
   readonly url: string;
   /** For the next requests, in order; those after them pass. */
   readonly faults: Fault[];
@@ -29,7 +30,8 @@ export interface Proxy {
   stop(): Promise<void>;
 }
 
-export async function startProxy(server: string): Promise<Proxy> {
+/** With a prefix, such as `/todo`, it serves what is below that alone, and strips it, as a gateway at a sub-path does. */
+export async function startProxy(server: string, prefix = ""): Promise<Proxy> {
   const faults: Fault[] = [];
   const exchanges: Exchange[] = [];
 
@@ -39,12 +41,13 @@ export async function startProxy(server: string): Promise<Proxy> {
     exchanges.push(exchange);
     answer.once("close", () => (exchange.ended = performance.now()));
     const body = await buffer(request);
+    if (!path.startsWith(`${prefix}/`)) return answer.writeHead(404).end();
     const fault = faults.shift();
     if (fault === "request lost") return request.socket.destroy();
     if (typeof fault === "function") return fault(answer);
 
     const target = typeof fault === "object" ? fault.server : server;
-    const forwarded = send(new URL(path, target), { method, headers, agent: false }).end(body);
+    const forwarded = send(new URL(path.slice(prefix.length), target), { method, headers, agent: false }).end(body);
     const [reply] = (await once(forwarded, "response")) as [IncomingMessage];
     const content = await buffer(reply);
     if (fault === "answer lost") return request.socket.destroy();
@@ -56,7 +59,7 @@ export async function startProxy(server: string): Promise<Proxy> {
   proxy.listen(0, "127.0.0.1");
   await once(proxy, "listening");
   return {
-    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}${prefix}`,
     faults,
     exchanges,
     async stop() {

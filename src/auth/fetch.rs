@@ -36,6 +36,12 @@ impl Source {
         Ok(Self { uri, client })
     }
 
+    /// Where it gets the document, without the query, which may hold a secret.
+    pub(super) fn address(&self) -> String {
+        let address = self.uri.to_string();
+        address.split_once('?').map_or_else(|| address.clone(), |(address, _)| address.to_owned())
+    }
+
     /// Whether somebody between could change what comes.
     pub(super) fn is_unprotected(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();

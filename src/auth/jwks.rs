@@ -11,9 +11,10 @@ use poem::http::Uri;
 use quick_cache::{Weighter, sync::Cache};
 use rustls::RootCertStore;
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Key, TokenError, User, fetch::Source};
+use super::{Key, TokenError, User, fetch::Source, key};
 
 /// On average one fetch in this time on account of unknown keys…
 const PAUSE: Duration = Duration::from_secs(15);
@@ -98,6 +99,7 @@ impl Jwks {
 
     /// Fetches the keys now, and again whenever they are due. Never ends.
     pub async fn keep_fresh(&self) {
+        tracing::info!(url = self.source.address(), "fetching the keys of the auth server");
         if self.source.is_unprotected() {
             tracing::warn!(
                 "the keys of the auth server come without TLS: use https, or a network that nobody else is on"
@@ -233,10 +235,16 @@ impl KeySet {
     fn read(document: Vec<u8>) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct JwkSet {
-            keys: Vec<serde_json::Value>,
+            keys: Vec<Value>,
         }
         let set: JwkSet = serde_json::from_slice(&document).map_err(|_| "the answer is no JWK Set".to_owned())?;
-        let jwks = set.keys.into_iter().filter_map(|jwk| serde_json::from_value::<Jwk>(jwk).ok());
+        let jwks = set.keys.into_iter().filter_map(|mut jwk| {
+            let name = jwk.get("alg").and_then(Value::as_str).map(|name| Value::from(key::eddsa(name)));
+            if let (Some(own), Some(name)) = (jwk.get_mut("alg"), name) {
+                *own = name;
+            }
+            serde_json::from_value::<Jwk>(jwk).ok()
+        });
         let keys = jwks.filter_map(|jwk| Some((jwk.common.key_id.clone(), Key::published(&jwk)?))).collect();
         Ok(Self { document, keys, verified: Cache::with_weighter(100, VERIFIED_BYTES, KeyLength) })
     }
@@ -252,8 +260,8 @@ impl KeySet {
         let mut keys = self.keys.iter().filter(|(own, key)| named(own) && key.algorithm == algorithm);
         match (keys.next(), keys.next()) {
             (Some((_, key)), None) => Ok(key),
-            (None, _) => Err(TokenError::Algorithm),
-            (Some(_), Some(_)) => Err(TokenError::Key),
+            (None, _) => Err(TokenError::KeyAlgorithm),
+            (Some(_), Some(_)) => Err(id.map_or(TokenError::Missing("kid"), |_| TokenError::SeveralKeys)),
         }
     }
 

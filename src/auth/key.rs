@@ -73,6 +73,11 @@ impl From<&Secret> for Key {
     }
 }
 
+/// RFC 9864 gives the one kind of `EdDSA` that is used a name of its own.
+pub(super) fn eddsa(algorithm: &str) -> &str {
+    if algorithm == "Ed25519" { "EdDSA" } else { algorithm }
+}
+
 /// Base64url characters of 256 bits, and of the RSA moduli that can be verified with (RFC 7518, section 3.3).
 const BASE64_256: usize = 43;
 const BASE64_2048_TO_8192: RangeInclusive<usize> = 342..=1366;

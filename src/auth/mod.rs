@@ -59,10 +59,10 @@ async fn authenticate(request: &Request, bearer: auth::Bearer) -> poem::Result<U
     let context = Context::of(request)?;
     match context.verifier().verify(&bearer.token).await {
         Ok(user) => Ok(context.signed_in(user)),
-        Err(TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, "the token has expired").into()),
+        Err(error @ TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, error.to_string()).into()),
         Err(error @ TokenError::Unavailable) => {
-            Err(Problem::new(Code::Unavailable, error.reason()).caused_by(&error.reason()).into())
+            Err(Problem::new(Code::Unavailable, error.to_string()).caused_by(&error).into())
         }
-        Err(error) => Err(Problem::invalid_token(Code::TokenInvalid, error.reason()).into()),
+        Err(error) => Err(Problem::invalid_token(Code::TokenInvalid, error.to_string()).into()),
     }
 }

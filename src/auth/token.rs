@@ -1,6 +1,7 @@
 //! Verifies JSON Web Tokens (RFC 7519) by the rules of RFC 8725.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -8,8 +9,9 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
+use serde_json::Value;
 
-use super::{Jwks, Key, Secret, User, jwks::Verified};
+use super::{Jwks, Key, Secret, User, jwks::Verified, key};
 
 /// Seconds by which the clocks of the auth server and of this server may differ.
 const LEEWAY: f64 = 30.0;
@@ -29,87 +31,108 @@ pub struct Verifier {
     pub audience: Option<String>,
 }
 
-/// Why a token is refused.
+/// Why a token is refused. Claims are named only where the signature is good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
-    /// It is not three parts of base64url and JSON, or a claim has the wrong type.
+    /// It is not three parts of base64url, two of them JSON objects.
     Malformed,
-    /// `typ` says that it is another kind of token.
-    Type,
+    /// It does not have this header or claim.
+    Missing(&'static str),
+    /// This header or claim breaks this rule.
+    Wrong(&'static str, &'static str),
     /// It has critical headers, and none is understood here (RFC 7515, section 4.1.11).
     Critical,
-    /// No key here is for its algorithm.
-    Algorithm,
-    /// No key here is the one that it names.
+    /// No key of the auth server has its `kid`.
     Key,
+    /// Several keys of the auth server have its `kid`.
+    SeveralKeys,
+    /// The key that it names is not for its algorithm.
+    KeyAlgorithm,
     /// The signature is not by the key.
     Signature,
     /// `exp` is in the past.
     Expired,
-    /// `nbf` or `iat` is in the future.
-    NotYetValid,
-    /// `iss` is not the one expected.
-    Issuer,
-    /// `aud` is not the one expected.
-    Audience,
-    /// `sub` is no user id.
-    Subject,
+    /// This claim is in the future.
+    NotYetValid(&'static str),
     /// Nothing can be said of it: the auth server has not published its keys yet.
     Unavailable,
 }
 
-impl TokenError {
-    /// In the words of the answer.
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
+/// In the words of the answer: no value of the token is repeated.
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed => "the token is malformed",
-            Self::Type => "the token is of another type",
-            Self::Critical => "the token has critical headers",
-            Self::Algorithm => "the token's algorithm is not accepted",
-            Self::Key => "the token names no one key of the auth server",
-            Self::Signature => "the signature is not valid",
-            Self::Expired => "the token has expired",
-            Self::NotYetValid => "the token is not valid yet",
-            Self::Issuer => "the token is of another issuer",
-            Self::Audience => "the token is for another audience",
-            Self::Subject => "the token names no user: sub must be 1 to 255 characters without control characters",
-            Self::Unavailable => "tokens cannot be verified: no key of the auth server could be had yet",
+            Self::Malformed => f.write_str("the token is malformed"),
+            Self::Missing(name) => write!(f, "the token has no `{name}`"),
+            Self::Wrong(name, rule) => write!(f, "`{name}` {rule}"),
+            Self::Critical => f.write_str("the token has `crit`, and no critical header is supported"),
+            Self::Key => f.write_str("the auth server publishes no key with the token's `kid`"),
+            Self::SeveralKeys => f.write_str("the auth server publishes several keys with the token's `kid`"),
+            Self::KeyAlgorithm => f.write_str("the auth server publishes no such key for the token's `alg`"),
+            Self::Signature => f.write_str("the signature is not valid"),
+            Self::Expired => f.write_str("the token has expired"),
+            Self::NotYetValid(name) => write!(f, "the token is not valid yet: `{name}` is in the future"),
+            Self::Unavailable => f.write_str("tokens cannot be verified: no key of the auth server could be had yet"),
         }
     }
 }
 
+/// A member as it was sent, `null` included; the token may have it once.
+type Member = Option<Value>;
+
 #[derive(Deserialize)]
 struct JoseHeader {
-    alg: String,
     #[serde(default, deserialize_with = "present")]
-    kid: Option<String>,
+    alg: Member,
     #[serde(default, deserialize_with = "present")]
-    typ: Option<String>,
+    kid: Member,
+    #[serde(default, deserialize_with = "present")]
+    typ: Member,
     #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
 }
 
-/// A time is a NumericDate (RFC 7519, section 2): seconds since 1970, with or without a fraction.
 #[derive(Deserialize)]
 struct Claims {
-    sub: String,
-    exp: f64,
     #[serde(default, deserialize_with = "present")]
-    nbf: Option<f64>,
+    sub: Member,
     #[serde(default, deserialize_with = "present")]
-    iat: Option<f64>,
+    exp: Member,
     #[serde(default, deserialize_with = "present")]
-    iss: Option<String>,
+    nbf: Member,
     #[serde(default, deserialize_with = "present")]
-    aud: Option<Audience>,
+    iat: Member,
+    #[serde(default, deserialize_with = "present")]
+    iss: Member,
+    #[serde(default, deserialize_with = "present")]
+    aud: Member,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Many(Vec<String>),
+fn text(name: &'static str, member: Member) -> Result<Option<String>, TokenError> {
+    match member {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(TokenError::Wrong(name, "must be a string")),
+    }
+}
+
+/// A NumericDate (RFC 7519, section 2): seconds since 1970, with or without a fraction.
+fn time(name: &'static str, member: &Member) -> Result<Option<f64>, TokenError> {
+    let number = |value: &Value| value.as_f64().ok_or(TokenError::Wrong(name, "must be a number"));
+    member.as_ref().map(number).transpose()
+}
+
+/// One audience or several.
+fn audiences(member: Member) -> Result<Option<Vec<String>>, TokenError> {
+    let one = |value| match value {
+        Value::String(text) => Ok(text),
+        _ => Err(TokenError::Wrong("aud", "must be a string or a list of strings")),
+    };
+    match member {
+        None => Ok(None),
+        Some(Value::Array(all)) => all.into_iter().map(one).collect::<Result<_, _>>().map(Some),
+        Some(value) => one(value).map(|audience| Some(vec![audience])),
+    }
 }
 
 impl Verifier {
@@ -125,12 +148,16 @@ impl Verifier {
         if header.crit.is_some() {
             return Err(TokenError::Critical);
         }
-        let kind = header.typ.as_deref().unwrap_or("JWT");
+        let kind = text("typ", header.typ)?;
+        let kind = kind.as_deref().unwrap_or("JWT");
         let kind = kind.strip_prefix("application/").unwrap_or(kind);
         if !["JWT", "at+jwt"].iter().any(|accepted| accepted.eq_ignore_ascii_case(kind)) {
-            return Err(TokenError::Type);
+            return Err(TokenError::Wrong("typ", "must be JWT or at+jwt, where it is present"));
         }
-        let algorithm = header.alg.parse().map_err(|_| TokenError::Algorithm)?;
+        let id = text("kid", header.kid)?;
+        let algorithm = text("alg", header.alg)?.ok_or(TokenError::Missing("alg"))?;
+        let refused = TokenError::Wrong("alg", "is not an algorithm that this server accepts");
+        let algorithm = key::eddsa(&algorithm).parse().map_err(|_| refused)?;
         let verify = |key: &Key| {
             if !key.signed(message, signature) {
                 return Err(TokenError::Signature);
@@ -140,7 +167,7 @@ impl Verifier {
         match (algorithm, &self.secret, &self.published) {
             (Algorithm::HS256, Some(secret), _) => Ok(verify(secret)?.user),
             (Algorithm::EdDSA | Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256, _, Some(published)) => {
-                let id = header.kid.as_deref();
+                let id = id.as_deref();
                 let keys = published.keys_with(id).await?;
                 // A signature by a public key costs twenty times what this look does.
                 if let Some(verified) = keys.verified(token) {
@@ -150,32 +177,40 @@ impl Verifier {
                 keys.remember(token, verified.clone());
                 Ok(verified.user)
             }
-            _ => Err(TokenError::Algorithm),
+            _ => Err(refused),
         }
     }
 
     fn accept(&self, claims: Claims) -> Result<Verified, TokenError> {
-        let Claims { sub, exp, nbf, iat, iss, aud } = claims;
+        let exp = time("exp", &claims.exp)?.ok_or(TokenError::Missing("exp"))?;
+        let (nbf, iat) = (time("nbf", &claims.nbf)?, time("iat", &claims.iat)?);
+        let (iss, aud) = (text("iss", claims.iss)?, audiences(claims.aud)?);
+        let sub = text("sub", claims.sub)?.ok_or(TokenError::Missing("sub"))?;
         in_time(exp)?;
         let now = now().as_secs_f64();
-        if nbf.into_iter().chain(iat).any(|time| time > now + LEEWAY) {
-            return Err(TokenError::NotYetValid);
-        }
-        if self.issuer.is_some() && self.issuer != iss {
-            return Err(TokenError::Issuer);
-        }
-        if let Some(expected) = &self.audience {
-            let meant = match aud {
-                None => false,
-                Some(Audience::One(aud)) => aud == *expected,
-                Some(Audience::Many(aud)) => aud.contains(expected),
-            };
-            if !meant {
-                return Err(TokenError::Audience);
+        for (name, time) in [("nbf", nbf), ("iat", iat)] {
+            if time.is_some_and(|time| time > now + LEEWAY) {
+                return Err(TokenError::NotYetValid(name));
             }
         }
-        if sub.is_empty() || sub.chars().count() > SUBJECT_MAX || sub.chars().any(char::is_control) {
-            return Err(TokenError::Subject);
+        if let Some(expected) = &self.issuer
+            && iss.ok_or(TokenError::Missing("iss"))? != *expected
+        {
+            return Err(TokenError::Wrong("iss", "is not the issuer that this server expects"));
+        }
+        if let Some(expected) = &self.audience
+            && !aud.ok_or(TokenError::Missing("aud"))?.contains(expected)
+        {
+            return Err(TokenError::Wrong("aud", "does not name the audience that this server expects"));
+        }
+        if sub.is_empty() {
+            return Err(TokenError::Wrong("sub", "must not be empty"));
+        }
+        if sub.chars().count() > SUBJECT_MAX {
+            return Err(TokenError::Wrong("sub", "must be at most 255 characters"));
+        }
+        if sub.chars().any(char::is_control) {
+            return Err(TokenError::Wrong("sub", "must not contain control characters"));
         }
         Ok(Verified { user: User(sub.into()), expires: exp })
     }
@@ -228,7 +263,7 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
     serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
 }
 
-/// A claim that is there must have its type; `null` has none.
+/// Tells a member that is `null` from one that is not there.
 fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }

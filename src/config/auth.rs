@@ -25,7 +25,8 @@ pub struct AuthOptions {
     /// The secret that the auth server signs HS256 tokens with, at least 32 bytes
     #[arg(long, env = "BETTER_AUTH_SECRET", hide_env_values = true, value_name = "SECRET")]
     better_auth_secret: Option<String>,
-    /// Where Better Auth is: its keys, at /api/auth/jwks, verify `EdDSA`, ES256, RS256 and PS256 tokens
+    /// Better Auth's base URL: its keys verify `EdDSA`, ES256, RS256 and PS256 tokens. They are at /api/auth/jwks, or at
+    /// /auth/jwks where the URL ends with the path /auth
     #[arg(long, env = "BETTER_AUTH_URL", hide_env_values = true, value_name = "URL")]
     better_auth_url: Option<String>,
     /// Where the keys are, if elsewhere
@@ -103,7 +104,7 @@ impl AuthOptions {
         let jwks = url("AUTH_JWKS_URL", self.auth_jwks_url.as_deref(), JWKS_EXAMPLE)?;
         // Better Auth takes the origin for `iss` and `aud`, in the form that the URL standard gives it.
         let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
-        let jwks = jwks.or_else(|| base.map(jwks_of));
+        let jwks = jwks.map(Ok).or_else(|| base.map(jwks_of)).transpose()?;
         let claim = |claim: &Option<String>| given(claim.as_deref()).map(str::to_owned).or_else(|| origin.clone());
         Ok(Auth {
             secret,
@@ -171,11 +172,17 @@ fn url(variable: &'static str, value: Option<&str>, example: &'static str) -> Re
     url.ok_or_else(|| invalid(variable, problem, example)).map(Some)
 }
 
-/// Where Better Auth publishes its keys. Its base URL may be set with the path of its API or without.
-fn jwks_of(mut base: Url) -> Url {
-    let path = base.path().trim_end_matches('/');
-    let path = format!("{}/api/auth/jwks", path.strip_suffix("/api/auth").unwrap_or(path));
+/// Where Better Auth publishes its keys. A path in its base URL is the base path of its API, as Better Auth reads it
+/// (`withPath` in its `utils/url`); without one that is `/api/auth`.
+fn jwks_of(mut base: Url) -> Result<Url, ConfigError> {
+    if base.query().is_some() {
+        return Err(invalid("BETTER_AUTH_URL", "has a query", BASE_EXAMPLE));
+    }
+    let path = match base.path().trim_end_matches('/') {
+        "" => "/api/auth",
+        path => path,
+    };
+    let path = format!("{path}/jwks");
     base.set_path(&path);
-    base.set_query(None);
-    base
+    Ok(base)
 }

@@ -3,11 +3,16 @@
 use std::net::IpAddr;
 
 use clap::Args;
-use poem::http::{HeaderValue, Uri};
+use poem::http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigError, duration, given, invalid, number};
-use crate::{cors::Cors, payload::BodyLimits, server::Limits, telemetry::Format};
+use crate::{
+    cors::{self, Cors},
+    payload::BodyLimits,
+    server::Limits,
+    telemetry::Format,
+};
 
 const DEV_ORIGIN: &str = "http://localhost:3000";
 
@@ -141,18 +146,12 @@ impl ServeOptions {
 }
 
 fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
-    let origin = |origin: &str| {
-        let problem = "is not a list of origins: each is a scheme, a host and, if need be, a port";
-        let wrong = || invalid("CORS_ORIGINS", problem, "https://app.example.com,http://localhost:3000");
-        let uri: Uri = origin.parse().map_err(|_| wrong())?;
-        let (Some(scheme @ ("http" | "https")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            return Err(wrong());
-        };
-        // A browser sends exactly this, so anything more would never match.
-        if origin != format!("{scheme}://{}", authority.as_str().to_lowercase()) || authority.as_str().contains('@') {
-            return Err(wrong());
-        }
-        HeaderValue::from_str(origin).map_err(|_| wrong())
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    let origin = |(entry, number): (&str, usize)| {
+        cors::origin(entry).map_err(|problem| {
+            let problem = format!("cannot be used: entry {number} {problem}");
+            invalid("CORS_ORIGINS", problem, "https://app.example.com,http://localhost:3000")
+        })
     };
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(origin).collect()
+    entries.zip(1..).map(origin).collect()
 }

@@ -32,6 +32,67 @@ fn a_token_by_a_published_key_is_accepted_with_no_secret_at_all() {
     assert_eq!(issuer.requests(), 1);
 }
 
+/// Since RFC 9864 the algorithm has a name of its own beside `EdDSA`.
+#[test]
+fn ed25519_is_another_name_for_eddsa() {
+    let key = key("1");
+    for (published, claimed, status) in [
+        ("EdDSA", "Ed25519", 200),
+        ("Ed25519", "EdDSA", 200),
+        ("Ed25519", "Ed25519", 200),
+        ("Ed448", "Ed448", 401),
+        ("Ed25519", "Ed448", 401),
+        ("ed25519", "ed25519", 401),
+    ] {
+        let mut jwk = key.jwk();
+        jwk["alg"] = published.into();
+        let spare = SigningKey::generate("ES256", "spare").jwk();
+        let issuer = Issuer::start(Reply::json(&json!({ "keys": [jwk, spare] })));
+        let header = json!({ "alg": claimed, "kid": "1" }).to_string();
+        let token = key.raw(&header, issuer.claims("alice").to_string());
+        assert_eq!(ask(&server(&issuer, &[]), &token).status, status, "{published} {claimed}");
+    }
+}
+
+/// Its own rule: a path in the base URL is the base path, and `/api/auth` stands only where there is none.
+#[test]
+fn the_keys_are_where_better_auth_has_them_and_the_log_says_where_that_is() {
+    let key = key("1");
+    for (base, target) in [
+        ("", "/api/auth/jwks"),
+        ("/", "/api/auth/jwks"),
+        ("//", "/api/auth/jwks"),
+        ("/api/auth", "/api/auth/jwks"),
+        ("/api/auth//", "/api/auth/jwks"),
+        ("/auth", "/auth/jwks"),
+        ("/auth/", "/auth/jwks"),
+        ("/app/api/auth", "/app/api/auth/jwks"),
+        ("/a%20b", "/a%20b/jwks"),
+    ] {
+        let issuer = Issuer::start(Reply::keys([&key]));
+        let server = server(&issuer, &[("BETTER_AUTH_URL", &format!("{}{base}", issuer.url()))]);
+        assert_eq!(ask(&server, &key.token(&issuer.claims("alice"))).status, 200, "{base}");
+        assert_eq!(issuer.targets(), [target], "{base}");
+        let url = format!("{}{target}", issuer.url());
+        server.wait_for_log(|line| (line["url"] == url.as_str()).then_some(()));
+    }
+}
+
+#[test]
+fn the_log_names_the_address_of_the_keys_once_and_without_its_query() {
+    let key = key("1");
+    let issuer = Issuer::start(Reply::keys([&key]));
+    let address = format!("{}/keys.json", issuer.url());
+    let environment =
+        [("BETTER_AUTH_URL", ""), ("AUTH_JWKS_URL", &format!("{address}?key=QUERY-TEXT")), ("AUTH_JWKS_REFRESH", "1s")];
+    let server = server(&issuer, &environment);
+    issuer.wait_for_more_than(2);
+    assert_eq!(issuer.targets()[0], "/keys.json?key=QUERY-TEXT");
+    let log = server.log();
+    assert_eq!(log.iter().filter(|line| line.contains(&format!("\"url\":\"{address}\""))).count(), 1, "{log:#?}");
+    assert!(!log.iter().any(|line| line.contains("QUERY-TEXT")), "{log:#?}");
+}
+
 #[test]
 fn a_published_key_is_taken_for_what_its_jwk_says_that_it_is() {
     let key = key("1");
@@ -88,8 +149,18 @@ fn a_token_without_kid_is_refused_where_two_keys_might_be_meant() {
     let (one, two) = (key("1"), key("2"));
     let issuer = Issuer::start(Reply::keys([&one, &two]));
     let server = server(&issuer, &[]);
-    let token = one.raw(r#"{"alg":"EdDSA"}"#, issuer.claims("alice").to_string());
-    assert_eq!(ask(&server, &token).problem(), "401 token_invalid");
+    for (header, detail) in [
+        (json!({}), "the token has no `kid`"),
+        (json!({ "kid": "3" }), "the auth server publishes no key with the token's `kid`"),
+        (json!({ "kid": "1", "alg": "ES256" }), "the auth server publishes no such key for the token's `alg`"),
+        (json!({ "alg": "HS256" }), "`alg` is not an algorithm that this server accepts"),
+        (json!({ "alg": "none" }), "`alg` is not an algorithm that this server accepts"),
+    ] {
+        let mut whole = json!({ "alg": "EdDSA" });
+        whole.as_object_mut().unwrap().extend(header.as_object().unwrap().clone());
+        let answer = ask(&server, &one.raw(&whole.to_string(), issuer.claims("alice").to_string()));
+        assert_eq!((answer.problem().as_str(), answer.json()["detail"].as_str()), ("401 token_invalid", Some(detail)));
+    }
 }
 
 #[test]

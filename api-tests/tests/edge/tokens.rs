@@ -123,3 +123,89 @@ fn issuer_and_audience_are_checked_where_they_are_configured() {
         assert_eq!(ask(&client, &sign(&claims)).status, status, "{claims}");
     }
 }
+
+/// `detail` and the challenge of a refusal, which say the same.
+fn reason(client: &Client, token: &str) -> String {
+    let answer = ask(client, token);
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    assert_eq!(answer.problem(), if detail.contains("expired") { "401 token_expired" } else { "401 token_invalid" });
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{detail}\"");
+    assert_eq!(answer.header("www-authenticate"), challenge);
+    detail
+}
+
+#[test]
+fn a_refusal_names_the_claim_that_is_missing_or_of_the_wrong_type_and_no_value() {
+    let environment = [("AUTH_ISSUER", "https://auth.example"), ("AUTH_AUDIENCE", "https://api.example")];
+    let server = Server::with(Database::Sqlite, &environment);
+    let client = server.stranger();
+    let good =
+        json!({ "sub": "alice", "exp": now() + 60, "iss": "https://auth.example", "aud": "https://api.example" });
+    let later = now() + 3600;
+    for (claim, wrong, detail) in [
+        ("exp", vec![Value::Null, json!("SECRET"), json!([later]), json!({}), json!(true)], "`exp` must be a number"),
+        ("iat", vec![Value::Null, json!("SECRET"), json!([0])], "`iat` must be a number"),
+        ("nbf", vec![Value::Null, json!("SECRET"), json!(false)], "`nbf` must be a number"),
+        ("sub", vec![Value::Null, json!(1), json!(["SECRET"]), json!({ "id": "SECRET" })], "`sub` must be a string"),
+        ("iss", vec![Value::Null, json!(1), json!(["SECRET"])], "`iss` must be a string"),
+        ("aud", vec![Value::Null, json!(1), json!({ "x": "SECRET" })], "`aud` must be a string or a list of strings"),
+        ("aud", vec![json!([1]), json!(["https://api.example", null])], "`aud` must be a string or a list of strings"),
+        ("sub", vec![json!("")], "`sub` must not be empty"),
+        ("sub", vec![json!("SECRET".repeat(50))], "`sub` must be at most 255 characters"),
+        ("sub", vec![json!("SECRET\n"), json!("\0"), json!("\u{85}")], "`sub` must not contain control characters"),
+        ("iss", vec![json!("SECRET"), json!("")], "`iss` is not the issuer that this server expects"),
+        ("aud", vec![json!("SECRET"), json!([])], "`aud` does not name the audience that this server expects"),
+        ("iat", vec![json!(later)], "the token is not valid yet: `iat` is in the future"),
+        ("nbf", vec![json!(later)], "the token is not valid yet: `nbf` is in the future"),
+        ("exp", vec![json!(0), json!(-1.5)], "the token has expired"),
+    ] {
+        for value in wrong {
+            let mut claims = good.clone();
+            claims[claim] = value.clone();
+            assert_eq!(reason(&client, &sign(&claims)), detail, "{claim} {value}");
+        }
+    }
+    for claim in ["exp", "sub", "iss", "aud"] {
+        let mut claims = good.clone();
+        claims.as_object_mut().unwrap().remove(claim);
+        assert_eq!(reason(&client, &sign(&claims)), format!("the token has no `{claim}`"));
+    }
+    for claim in ["exp", "sub", "iss", "aud", "iat", "nbf"] {
+        let twice = good.to_string().replacen('{', &format!("{{\"{claim}\":0,\"{claim}\":0,"), 1);
+        let token = SigningKey::secret(SECRET).raw(r#"{"alg":"HS256"}"#, twice);
+        assert_eq!(reason(&client, &token), "the token is malformed", "{claim} twice");
+    }
+    assert_eq!(ask(&client, &sign(&good)).status, 200);
+}
+
+#[test]
+fn a_refusal_names_the_header_that_is_missing_or_not_supported() {
+    let server = Server::start(Database::Sqlite);
+    let client = server.stranger();
+    for (header, detail) in [
+        (json!({ "typ": "JWT" }), "the token has no `alg`"),
+        (json!({ "alg": null }), "`alg` must be a string"),
+        (json!({ "alg": "HS256", "kid": 1 }), "`kid` must be a string"),
+        (json!({ "alg": "HS256", "kid": null }), "`kid` must be a string"),
+        (json!({ "alg": "HS256", "typ": ["SECRET"] }), "`typ` must be a string"),
+        (json!({ "alg": "HS256", "typ": "SECRET" }), "`typ` must be JWT or at+jwt, where it is present"),
+        (json!({ "alg": "HS256", "crit": ["SECRET"] }), "the token has `crit`, and no critical header is supported"),
+        (json!({ "alg": "SECRET" }), "`alg` is not an algorithm that this server accepts"),
+        (json!({ "alg": "EdDSA", "kid": "1" }), "`alg` is not an algorithm that this server accepts"),
+    ] {
+        assert_eq!(reason(&client, &with_header(&header.to_string())), detail, "{header}");
+    }
+}
+
+#[test]
+fn nothing_is_said_of_the_claims_of_a_token_whose_signature_is_not_valid() {
+    let server = Server::start(Database::Sqlite);
+    let client = server.stranger();
+    let forger = SigningKey::secret("another secret of enough bytes, yes");
+    for claims in [json!({}), json!({ "sub": 1, "exp": "x" }), json!({ "sub": "alice", "exp": 0 })] {
+        assert_eq!(reason(&client, &forger.token(&claims)), "the signature is not valid", "{claims}");
+    }
+    for token in ["x", "x.y", "x.y.z", "e30.e30.!"] {
+        assert_ne!(reason(&client, token), "the signature is not valid", "{token}");
+    }
+}
