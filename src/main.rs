@@ -2,11 +2,14 @@
 
 use std::{fmt::Display, net::SocketAddr, pin::pin, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use todo_api::{
     app::{self, State},
     auth::{self, Key, Verifier},
-    config::{Auth, AuthOptions, Database, DatabaseOptions, Serve, ServeOptions},
+    config::{self, Auth, Database, Serve, Settings, Signer},
     db::{Db, DbError, Outage},
     health::Stopping,
     openapi, server, tasks, telemetry,
@@ -40,25 +43,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve with nothing set up: SQLite in data/todo.db, a secret in data/dev-secret, a token to try things with
-    Dev {
-        #[command(flatten)]
-        auth: AuthOptions,
-        #[command(flatten)]
-        serve: ServeOptions,
-    },
+    Dev,
     /// Serve as the environment says
-    Serve {
-        #[command(flatten)]
-        database: DatabaseOptions,
-        #[command(flatten)]
-        auth: AuthOptions,
-        #[command(flatten)]
-        serve: ServeOptions,
-    },
+    Serve,
     /// Change the schema of the database, or tell how it stands; `serve` applies what is pending by itself
     Migrate {
-        #[command(flatten)]
-        database: DatabaseOptions,
         /// up applies what is pending, down rolls back the newest migration with its data, status only tells
         #[arg(default_value = "up")]
         step: Step,
@@ -74,13 +63,11 @@ enum Command {
     },
     /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
     Token {
-        #[command(flatten)]
-        auth: AuthOptions,
         /// The user
         #[arg(long)]
         sub: String,
         /// How long it is valid
-        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+        #[arg(long, default_value = "1h", value_parser = lifetime)]
         ttl: Duration,
     },
 }
@@ -96,6 +83,11 @@ enum Step {
 enum Syntax {
     Yaml,
     Json,
+}
+
+/// A duration. Unlike humantime's own, the error has no part of the value.
+fn lifetime(value: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(value.trim()).map_err(|_| "it is not a duration such as 90s, 15m or 1h")
 }
 
 /// Why the program ends: the line to print, and the status to exit with.
@@ -122,14 +114,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line, with the variables that each command uses as options.
+fn command_line() -> clap::Command {
+    let variables: [(&str, &[&[&config::Variable]]); 4] = [
+        ("dev", &[config::SIGNER, config::AUTH, config::SERVE]),
+        ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]),
+        ("migrate", &[config::DATABASE]),
+        ("token", &[config::SIGNER]),
+    ];
+    variables.into_iter().fold(Cli::command(), |cli, (command, variables)| {
+        cli.mut_subcommand(command, |command| command.args(config::options(variables)))
+    })
+}
+
 fn run() -> Result<(), Failure> {
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        // The error itself would quote the line, and with it perhaps a secret.
-        return Err(misuse(".env cannot be read; each line is NAME=value, with quotes around a value that has spaces"));
-    }
-    match Cli::parse().command {
+    let matches = command_line().try_get_matches().unwrap_or_else(|error| discreet(error).exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let options = matches.subcommand().map(|(_, options)| options.clone()).unwrap_or_default();
+    let settings = || Settings::of(options).map_err(misuse);
+    match cli.command {
         Command::Openapi { format, version } => {
             let document = match format {
                 Syntax::Yaml => openapi::yaml(version),
@@ -138,19 +141,55 @@ fn run() -> Result<(), Failure> {
             print!("{document}");
             Ok(())
         }
-        Command::Token { auth, sub, ttl } => {
-            println!("{}", token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?);
+        Command::Token { sub, ttl } => {
+            let mut settings = settings()?;
+            let signer = Signer::read(&mut settings).map_err(misuse)?;
+            println!("{}", token(&signer, &sub, ttl)?);
+            warn(&settings);
             Ok(())
         }
-        Command::Migrate { database, step } => block_on(migrate(database.check().map_err(misuse)?, step)),
-        Command::Serve { database, auth, serve } => {
-            let (database, auth) = (database.check().map_err(misuse)?, auth.check().map_err(misuse)?);
-            block_on(listen_and_serve(database, auth, serve.check().map_err(misuse)?, false))
+        Command::Migrate { step } => {
+            let mut settings = settings()?;
+            let database = Database::read_alone(&mut settings).map_err(misuse)?;
+            warn(&settings);
+            block_on(migrate(database, step))
         }
-        Command::Dev { auth, serve } => {
-            let auth = auth.check_for_development().map_err(misuse)?;
-            block_on(listen_and_serve(Database::embedded(), auth, serve.check_for_development().map_err(misuse)?, true))
+        Command::Serve => {
+            let mut settings = settings()?;
+            let database = Database::read(&mut settings).map_err(misuse)?;
+            let auth = Auth::read(&mut settings).map_err(misuse)?;
+            let serve = Serve::read(&mut settings).map_err(misuse)?;
+            block_on(listen_and_serve(database, auth, serve, settings.warnings(), false))
         }
+        Command::Dev => {
+            let mut settings = settings()?;
+            let auth = Auth::read_for_development(&mut settings).map_err(misuse)?;
+            let serve = Serve::read_for_development(&mut settings).map_err(misuse)?;
+            block_on(listen_and_serve(Database::embedded(), auth, serve, settings.warnings(), true))
+        }
+    }
+}
+
+/// The error without text that may be a part of a secret, such as one with a space that the shell has taken apart.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(text)) = error.get(kind).filter(|text| !text.to_string().is_empty()) {
+            let text = text.split('=').next().unwrap_or_default();
+            let word = text.trim_start_matches('-');
+            // The argument is one of ours where the value is at fault.
+            let ours = kind == ContextKind::InvalidArg && error.kind() != ErrorKind::UnknownArgument;
+            let short = word.len() < 24 && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            if !ours && !(short && (text.starts_with('-') || kind == ContextKind::InvalidSubcommand)) {
+                error.insert(kind, ContextValue::String("…".to_owned()));
+            }
+        }
+    }
+    error
+}
+
+fn warn(settings: &Settings) {
+    for warning in settings.warnings() {
+        eprintln!("todo-api: warning: {warning}");
     }
 }
 
@@ -162,8 +201,8 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     outcome
 }
 
-fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure> {
-    let Auth { secret, issuer, audience, .. } = auth;
+fn token(signer: &Signer, user: &str, lifetime: Duration) -> Result<String, Failure> {
+    let Signer { secret, issuer, audience, .. } = signer;
     let secret =
         secret.as_ref().ok_or_else(|| misuse("BETTER_AUTH_SECRET is not set, and nothing else signs tokens"))?;
     auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
@@ -195,16 +234,25 @@ fn unusable(database: &Database, error: DbError) -> Failure {
     }
 }
 
-async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
+async fn listen_and_serve(
+    database: Database,
+    auth: Auth,
+    serve: Serve,
+    warnings: &[String],
+    dev: bool,
+) -> Result<(), Failure> {
     telemetry::start(serve.log_format, serve.log_filter).map_err(failure)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     let files = u64::try_from(serve.limits.connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     if rlimit::increase_nofile_limit(files).is_ok_and(|limit| limit < files) {
         tracing::warn!("the limit of open files is below MAX_CONNECTIONS; raise it with ulimit -n");
     }
     let db = open(&database)?;
     let stopping = Stopping::default();
-    let dev = dev.then(|| token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
-    let Auth { secret, published, issuer, audience } = auth;
+    let dev = dev.then(|| token(&auth.signer, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
+    let Auth { signer: Signer { secret, issuer, audience, .. }, published } = auth;
     let published = published.map(Arc::new);
     let app = app::build(State {
         db: db.clone(),
