@@ -170,18 +170,24 @@ fn run() -> Result<(), Failure> {
     }
 }
 
-/// The error without text that may be a part of a secret, such as one with a space that the shell has taken apart.
+/// The error without the text that was typed, unless that is the name of an option or a command: it may be a part of a
+/// secret with a space, which the shell has taken apart.
 fn discreet(mut error: clap::Error) -> clap::Error {
-    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
-        if let Some(ContextValue::String(text)) = error.get(kind).filter(|text| !text.to_string().is_empty()) {
-            let text = text.split('=').next().unwrap_or_default();
-            let word = text.trim_start_matches('-');
-            // The argument is one of ours where the value is at fault.
-            let ours = kind == ContextKind::InvalidArg && error.kind() != ErrorKind::UnknownArgument;
-            let short = word.len() < 24 && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-            if !ours && !(short && (text.starts_with('-') || kind == ContextKind::InvalidSubcommand)) {
-                error.insert(kind, ContextValue::String("…".to_owned()));
-            }
+    let typed = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => ContextKind::InvalidValue,
+    };
+    if let Some(ContextValue::String(text)) = error.get(typed)
+        && !text.is_empty()
+    {
+        let is_name = match typed {
+            ContextKind::InvalidArg => text.starts_with("--"),
+            kind => kind == ContextKind::InvalidSubcommand,
+        };
+        if !is_name || text.len() > 24 || !text.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+            error.insert(typed, ContextValue::String("…".to_owned()));
+            error.remove(ContextKind::Suggested);
         }
     }
     error
@@ -202,9 +208,8 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
 }
 
 fn token(signer: &Signer, user: &str, lifetime: Duration) -> Result<String, Failure> {
-    let Signer { secret, issuer, audience, .. } = signer;
-    let secret =
-        secret.as_ref().ok_or_else(|| misuse("BETTER_AUTH_SECRET is not set, and nothing else signs tokens"))?;
+    let Signer { issuer, audience, .. } = signer;
+    let secret = signer.secret().map_err(misuse)?;
     auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
 }
 

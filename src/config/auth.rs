@@ -84,6 +84,15 @@ impl Signer {
         Self::with(settings, || Path::new(DEV_SECRET).exists().then(dev_secret).transpose())
     }
 
+    /// The secret to sign with.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where there is none.
+    pub fn secret(&self) -> Result<&Secret, ConfigError> {
+        self.secret.as_ref().ok_or_else(|| BETTER_AUTH_SECRET.invalid("is not set, and nothing else signs tokens"))
+    }
+
     fn with(settings: &mut Settings, otherwise: impl Fn() -> io::Result<Option<String>>) -> Result<Self, ConfigError> {
         let unusable = |error| format!("is not set, and {DEV_SECRET} cannot be used: {error}");
         let secret = match settings.get(&BETTER_AUTH_SECRET)? {

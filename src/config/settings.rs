@@ -16,8 +16,7 @@ pub fn options(variables: &[&[&Variable]]) -> Vec<Arg> {
     variables.iter().copied().flatten().map(|variable| variable.option()).collect()
 }
 
-/// The values of variables.
-#[derive(Debug)]
+/// The values of variables. There is no `Debug`: it would show secrets.
 pub struct Settings {
     options: ArgMatches,
     file: Dotenv,

@@ -266,6 +266,8 @@ fn no_error_repeats_what_may_be_a_secret() {
         &["token", "--sub", "x", "PASSWORD"],
         &["token", "--sub", "x", "--ttl", "1PASSWORD"],
         &["openapi", "--format", "PASSWORD"],
+        &["migrate", "--PASSWORD"],
+        &["migrate", "-PASSWORD"],
         &[url],
         &["PASSWORD"],
     ] {

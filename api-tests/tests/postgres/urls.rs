@@ -67,3 +67,17 @@ fn what_other_drivers_say_to_themselves_is_no_hindrance() {
         drop(serves(&database, &format!("{}&{query}", database.url())));
     }
 }
+
+#[test]
+fn no_log_line_has_a_part_of_a_password() {
+    for url in [
+        "postgresql://u:PASSWORD%40PRIVATE%2Fx@127.0.0.1:1/d?sslmode=disable",
+        "postgresql://u:PASSWORD@no-such-host.invalid/d",
+        "postgresql:///d?user=u&password=PASSWORD%26PRIVATE&host=/no/such/folder",
+    ] {
+        let server = Server::at(url, &[("RUST_LOG", "trace")]);
+        assert_eq!(server.stranger().get("/ready").status, 503);
+        let log = server.log().join("\n");
+        assert!(!log.contains("PASSWORD") && !log.contains("PRIVATE"), "{log}");
+    }
+}

@@ -334,6 +334,7 @@ fn a_url_that_names_no_lasting_database_is_refused_with_one_of_its_kind() {
         ("sqlite://a.db?check_same_thread=false", "mode=rwc"),
         ("postgresql://", "names no host"),
         ("postgresql:///d?sslmode=require", "names no host"),
+        ("postgresql:///d?hostaddr=127.0.0.1", "hostaddr without host"),
         ("postgresql:d", "//"),
         ("postgresql+asyncpg://u:PASSWORD@h/d", "write postgresql://"),
         ("postgresql+psycopg://u:PASSWORD@h/d", "write postgresql://"),
