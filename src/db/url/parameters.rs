@@ -139,7 +139,7 @@ impl Parameters {
             }
             let fixed = FIXED.iter().find(|(fixed, _, _)| *fixed == name);
             if let Some((_, values, reason)) = fixed.filter(|(_, values, _)| !values.contains(&value.as_str())) {
-                return Err(format!("has a {name} other than {}: {reason}", values.join(", ")).into());
+                return Err(format!("has {name} with a value other than {}: {reason}", values.join(", ")).into());
             }
         }
         Ok(())

@@ -83,10 +83,8 @@ fn check(rest: &str) -> Result<(), &'static str> {
     let login = rest.rfind('@');
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     if rest.matches('@').count() > 1 || login.is_some_and(|at| at > end) {
-        return Err(
-            "has an @ beside that after the password, or a /, ? or # before it: percent-encode @ as %40, / as \
-                    %2F, ? as %3F and # as %23",
-        );
+        return Err("can be read in two ways: percent-encode @ as %40, / as %2F, ? as %3F and # as %23 in its user, \
+                    password and parameters");
     }
     if rest.contains('#') {
         return Err("has a #: percent-encode it as %23");
@@ -98,7 +96,7 @@ fn check(rest: &str) -> Result<(), &'static str> {
         return Err("has a % without two hexadecimal digits after it: percent-encode a % as %25");
     }
     if rest.contains("%00") {
-        return Err("has a %00, which PostgreSQL takes nowhere");
+        return Err("has a %00, which PostgreSQL does not accept");
     }
     Ok(())
 }
