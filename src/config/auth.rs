@@ -58,7 +58,7 @@ const SSL_CERT_FILE: Variable =
 
 /// The variables of [`Signer`].
 pub const SIGNER: &[&Variable] = &[&BETTER_AUTH_SECRET, &BETTER_AUTH_URL, &AUTH_JWKS_URL, &AUTH_ISSUER, &AUTH_AUDIENCE];
-/// The variables of [`Auth`], with those of [`SIGNER`].
+/// The further variables of [`Auth`].
 pub const AUTH: &[&Variable] = &[&AUTH_JWKS_REFRESH, &AUTH_JWKS_STALE, &SSL_CERT_FILE];
 
 /// What a token is signed with, and whom it must name.
