@@ -12,12 +12,15 @@ use std::{
     time::Duration,
 };
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{
+    CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
     app::{self, State},
     auth::{self, Key, Verifier},
-    config::{Auth, AuthOptions, Database, DatabaseOptions, Serve, ServeOptions},
+    config::{self, Auth, Database, Serve, Settings, Signer},
     db::{Db, DbError, Outage},
     health::Stopping,
     openapi, server, tasks, telemetry,
@@ -51,25 +54,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve with nothing set up: SQLite in data/todo.db, a secret in data/dev-secret, a token to try things with
-    Dev {
-        #[command(flatten)]
-        auth: AuthOptions,
-        #[command(flatten)]
-        serve: ServeOptions,
-    },
+    Dev,
     /// Serve as the environment says
-    Serve {
-        #[command(flatten)]
-        database: DatabaseOptions,
-        #[command(flatten)]
-        auth: AuthOptions,
-        #[command(flatten)]
-        serve: ServeOptions,
-    },
+    Serve,
     /// Change the schema of the database, or tell how it stands; `serve` applies what is pending by itself
     Migrate {
-        #[command(flatten)]
-        database: DatabaseOptions,
         /// up applies what is pending, down rolls back the newest migration with its data, status only tells
         #[arg(default_value = "up")]
         step: Step,
@@ -85,13 +74,11 @@ enum Command {
     },
     /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
     Token {
-        #[command(flatten)]
-        auth: AuthOptions,
         /// The user
         #[arg(long)]
         sub: String,
         /// How long it is valid
-        #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+        #[arg(long, default_value = "1h", value_parser = lifetime)]
         ttl: Duration,
     },
 }
@@ -107,6 +94,11 @@ enum Step {
 enum Syntax {
     Yaml,
     Json,
+}
+
+/// A duration. Unlike humantime's own, the error has no part of the value.
+fn lifetime(value: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(value.trim()).map_err(|_| "it is not a duration such as 90s, 15m or 1h")
 }
 
 /// Why the program ends: the line to print, and the status to exit with.
@@ -134,20 +126,30 @@ fn main() -> ExitCode {
     }
 }
 
+/// The command line, with the variables that each command uses as options.
+fn command_line() -> clap::Command {
+    let variables: [(&str, &[&[&config::Variable]]); 4] = [
+        ("dev", &[config::SIGNER, config::AUTH, config::SERVE]),
+        ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]),
+        ("migrate", &[config::DATABASE]),
+        ("token", &[config::SIGNER]),
+    ];
+    variables.into_iter().fold(Cli::command(), |cli, (command, variables)| {
+        cli.mut_subcommand(command, |command| command.args(config::options(variables)))
+    })
+}
+
 fn run() -> Result<(), Failure> {
     // Where a limit of the size of files is reached (`ulimit -f`), a write fails as on a full disk, and nothing else happens.
     flag::register(SIGXFSZ, Arc::default()).map_err(failure)?;
-    if let Err(error) = dotenvy::dotenv()
-        && !error.not_found()
-    {
-        // The error itself would quote the line, and with it perhaps a secret.
-        return Err(misuse(".env cannot be read; each line is NAME=value, with quotes around a value that has spaces"));
-    }
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => error.exit(),
+    let matches = match command_line().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => discreet(error).exit(),
         Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(unprinted),
     };
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let options = matches.subcommand().map(|(_, options)| options.clone()).unwrap_or_default();
+    let settings = || Settings::of(options).map_err(misuse);
     match cli.command {
         Command::Openapi { format, version } => {
             let document = openapi::document(version);
@@ -157,19 +159,60 @@ fn run() -> Result<(), Failure> {
             };
             print(text)
         }
-        Command::Token { auth, sub, ttl } => {
-            let token = token(&auth.check_as_made().map_err(misuse)?, &sub, ttl)?;
-            print(format_args!("{token}\n"))
+        Command::Token { sub, ttl } => {
+            let mut settings = settings()?;
+            let signer = Signer::read(&mut settings).map_err(misuse)?;
+            warn(&settings);
+            print(format_args!("{}\n", token(&signer, &sub, ttl)?))
         }
-        Command::Migrate { database, step } => block_on(migrate(database.check().map_err(misuse)?, step)),
-        Command::Serve { database, auth, serve } => {
-            let (database, auth) = (database.check().map_err(misuse)?, auth.check().map_err(misuse)?);
-            run_server(database, auth, serve.check().map_err(misuse)?, false)
+        Command::Migrate { step } => {
+            let mut settings = settings()?;
+            let database = Database::read_alone(&mut settings).map_err(misuse)?;
+            warn(&settings);
+            block_on(migrate(database, step))
         }
-        Command::Dev { auth, serve } => {
-            let auth = auth.check_for_development().map_err(misuse)?;
-            run_server(Database::embedded(), auth, serve.check_for_development().map_err(misuse)?, true)
+        Command::Serve => {
+            let mut settings = settings()?;
+            let database = Database::read(&mut settings).map_err(misuse)?;
+            let auth = Auth::read(&mut settings).map_err(misuse)?;
+            let serve = Serve::read(&mut settings).map_err(misuse)?;
+            run_server(database, auth, serve, settings.warnings(), false)
         }
+        Command::Dev => {
+            let mut settings = settings()?;
+            let auth = Auth::read_for_development(&mut settings).map_err(misuse)?;
+            let serve = Serve::read_for_development(&mut settings).map_err(misuse)?;
+            run_server(Database::embedded(), auth, serve, settings.warnings(), true)
+        }
+    }
+}
+
+/// The error without the text that was typed, unless that is the name of an option or a command: it may be a part of a
+/// secret with a space, which the shell has taken apart.
+fn discreet(mut error: clap::Error) -> clap::Error {
+    let typed = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => ContextKind::InvalidValue,
+    };
+    if let Some(ContextValue::String(text)) = error.get(typed)
+        && !text.is_empty()
+    {
+        let is_name = match typed {
+            ContextKind::InvalidArg => text.starts_with("--"),
+            kind => kind == ContextKind::InvalidSubcommand,
+        };
+        if !is_name || text.len() > 24 || !text.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+            error.insert(typed, ContextValue::String("…".to_owned()));
+            error.remove(ContextKind::Suggested);
+        }
+    }
+    error
+}
+
+fn warn(settings: &Settings) {
+    for warning in settings.warnings() {
+        drop(writeln!(io::stderr(), "todo-api: warning: {warning}"));
     }
 }
 
@@ -191,10 +234,9 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     outcome
 }
 
-fn token(auth: &Auth, user: &str, lifetime: Duration) -> Result<String, Failure> {
-    let Auth { secret, issuer, audience, .. } = auth;
-    let secret =
-        secret.as_ref().ok_or_else(|| misuse("BETTER_AUTH_SECRET is not set, and nothing else signs tokens"))?;
+fn token(signer: &Signer, user: &str, lifetime: Duration) -> Result<String, Failure> {
+    let Signer { issuer, audience, .. } = signer;
+    let secret = signer.secret().map_err(misuse)?;
     auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
 }
 
@@ -224,10 +266,13 @@ fn unusable(database: &Database, error: DbError) -> Failure {
     }
 }
 
-fn run_server(database: Database, auth: Auth, mut serve: Serve, dev: bool) -> Result<(), Failure> {
+fn run_server(database: Database, auth: Auth, mut serve: Serve, warnings: &[String], dev: bool) -> Result<(), Failure> {
     let filter = std::mem::take(&mut serve.log_filter);
     // Dropped last: all that is logged until then is written.
     let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
     block_on(listen_and_serve(database, auth, serve, dev))
 }
 
@@ -235,8 +280,8 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let limits = server::Limits { connections: possible_connections(serve.limits.connections), ..serve.limits };
     let db = open(&database)?;
     let stopping = Stopping::default();
-    let dev = dev.then(|| token(&auth, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
-    let Auth { secret, published, issuer, audience } = auth;
+    let dev = dev.then(|| token(&auth.signer, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
+    let Auth { signer: Signer { secret, issuer, audience, .. }, published } = auth;
     let published = published.map(Arc::new);
     let app = app::build(State {
         db: db.clone(),

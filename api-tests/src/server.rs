@@ -124,7 +124,7 @@ impl Server {
 
     /// As [`Server::on_a_small_disk`], where a file `data/filler` takes all of it before the start.
     pub fn on_a_full_disk(kib: usize) -> Self {
-        Self::on_a_disk(kib, "cat /dev/zero > data/filler;")
+        Self::on_a_disk(kib, "cat /dev/zero > data/filler || true;")
     }
 
     /// A server that logs to a file `log/lines` on a disk of its own, of this size. Its database is elsewhere.

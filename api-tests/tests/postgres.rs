@@ -23,5 +23,6 @@ mod postgres {
     mod synchronous;
     mod tls;
     mod twins;
+    mod urls;
 }
 mod suite;

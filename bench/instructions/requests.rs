@@ -3,7 +3,7 @@
 use std::{env, hint::black_box, mem, sync::Arc};
 
 use api_tests::{Issuer, Reply, SECRET, SigningKey, now};
-use clap::Parser;
+use clap::Command;
 use gungraun::{
     Callgrind, EntryPoint, LibraryBenchmarkConfig, Sandbox, library_benchmark, library_benchmark_group, main,
 };
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use todo_api::{
     app::{self, State},
     auth::{Key, Verifier},
-    config::{AuthOptions, DatabaseOptions, ServeOptions},
+    config::{self, Auth, Database, Serve, Settings},
     db::Db,
     health::Stopping,
     telemetry,
@@ -31,30 +31,19 @@ const ALL: &str = "/api/tasks";
 const ONE: &str = "/api/tasks/{}";
 const NEW: &str = r#"{"title": "Buy milk", "description": "Two bottles", "due_date": "2030-01-02T10:00:00+01:00"}"#;
 
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    database: DatabaseOptions,
-    #[command(flatten)]
-    auth: AuthOptions,
-    #[command(flatten)]
-    serve: ServeOptions,
+/// What `todo-api serve` takes where nothing else is set.
+fn settings(name: &str, value: &str) -> Settings {
+    let options = config::options(&[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]);
+    Settings::of(Command::new("todo-api").args(options).get_matches_from(["todo-api", name, value])).unwrap()
 }
 
-impl Options {
-    /// What `todo-api serve` takes where nothing else is set.
-    fn with(name: &str, value: &str) -> Self {
-        Self::parse_from(["todo-api", name, value])
-    }
-
-    fn verifier(&self) -> Verifier {
-        let auth = self.auth.check().unwrap();
-        Verifier {
-            secret: auth.secret.as_ref().map(Key::from),
-            published: auth.published.map(Arc::new),
-            issuer: auth.issuer,
-            audience: auth.audience,
-        }
+fn verifier(settings: &mut Settings) -> Verifier {
+    let Auth { signer, published } = Auth::read(settings).unwrap();
+    Verifier {
+        secret: signer.secret.as_ref().map(Key::from),
+        published: published.map(Arc::new),
+        issuer: signer.issuer,
+        audience: signer.audience,
     }
 }
 
@@ -102,13 +91,13 @@ struct Server {
 impl Server {
     /// A server that has some tasks, and has answered this call already.
     fn warm(call: Call) -> Self {
-        let (runtime, options) = (runtime(), Options::with("--better-auth-secret", SECRET));
-        let (database, serve) = (options.database.check().unwrap(), options.serve.check().unwrap());
+        let (runtime, mut settings) = (runtime(), settings("--better-auth-secret", SECRET));
+        let (database, serve) = (Database::read(&mut settings).unwrap(), Serve::read(&mut settings).unwrap());
         telemetry::start(serve.log_format, serve.log_filter).unwrap();
         let db = Db::open(&database.url, database.lanes).unwrap();
         runtime.block_on(db.migrate_up()).unwrap();
         db.connect().unwrap();
-        let verifier = options.verifier();
+        let verifier = verifier(&mut settings);
         let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
         let app = app::build(state).unwrap().boxed();
 
@@ -185,17 +174,17 @@ struct Token {
 
 impl Token {
     fn by_secret() -> Self {
-        Self::known(Options::with("--better-auth-secret", SECRET), token(SECRET))
+        Self::known(settings("--better-auth-secret", SECRET), token(SECRET))
     }
 
     fn by_published_key() -> Self {
         let key = SigningKey::generate("EdDSA", "1");
         let issuer = Issuer::start(Reply::keys([&key]));
-        Self::known(Options::with("--better-auth-url", issuer.url()), key.token(&issuer.claims("alice")))
+        Self::known(settings("--better-auth-url", issuer.url()), key.token(&issuer.claims("alice")))
     }
 
-    fn known(options: Options, text: String) -> Self {
-        let token = Self { runtime: runtime(), verifier: options.verifier(), text };
+    fn known(mut settings: Settings, text: String) -> Self {
+        let token = Self { runtime: runtime(), verifier: verifier(&mut settings), text };
         token.verify(WARM_UP);
         token
     }

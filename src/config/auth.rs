@@ -1,17 +1,17 @@
 //! Who may sign tokens.
 
 use std::{
+    fmt::Display,
     fs, io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     time::Duration,
 };
 
-use clap::Args;
 use poem::http::Uri;
 use url::Url;
 
-use super::{ConfigError, duration, given, invalid};
+use super::{ConfigError, Settings, Variable, given, invalid};
 use crate::{
     auth::{Freshness, InvalidSecret, Jwks, Secret},
     tls,
@@ -19,123 +19,162 @@ use crate::{
 
 const DEV_SECRET: &str = "data/dev-secret";
 
-/// Who may sign tokens.
-#[derive(Debug, Args)]
-pub struct AuthOptions {
-    /// The secret that the auth server signs HS256 tokens with, at least 32 bytes
-    #[arg(long, env = "BETTER_AUTH_SECRET", hide_env_values = true, value_name = "SECRET")]
-    better_auth_secret: Option<String>,
-    /// Better Auth's base URL: its keys verify `EdDSA`, ES256, RS256 and PS256 tokens. They are at /api/auth/jwks, or at
-    /// /auth/jwks where the URL ends with the path /auth
-    #[arg(long, env = "BETTER_AUTH_URL", hide_env_values = true, value_name = "URL")]
-    better_auth_url: Option<String>,
-    /// Where the keys are, if elsewhere
-    #[arg(long, env = "AUTH_JWKS_URL", hide_env_values = true, value_name = "URL")]
-    auth_jwks_url: Option<String>,
-    /// What `iss` of a token must be [default: the origin of the URL above; without one not checked]
-    #[arg(long, env = "AUTH_ISSUER", value_name = "ISSUER")]
-    auth_issuer: Option<String>,
-    /// What `aud` of a token must be or contain [default: as for `iss`]
-    #[arg(long, env = "AUTH_AUDIENCE", value_name = "AUDIENCE")]
-    auth_audience: Option<String>,
-    /// Time between two fetches of the keys; an unknown key is fetched at once
-    #[arg(long, env = "AUTH_JWKS_REFRESH", default_value = "10m", value_name = "DURATION")]
-    auth_jwks_refresh: String,
-    /// Time that keys live on while the auth server does not answer
-    #[arg(long, env = "AUTH_JWKS_STALE", default_value = "1h", value_name = "DURATION")]
-    auth_jwks_stale: String,
-    /// A PEM file of the authorities to trust with the keys, instead of Mozilla's list
-    #[arg(long, env = "SSL_CERT_FILE", value_name = "FILE")]
-    ssl_cert_file: Option<String>,
-}
+const BETTER_AUTH_SECRET: Variable = Variable::new(
+    "BETTER_AUTH_SECRET",
+    "SECRET",
+    "The secret that the auth server signs HS256 tokens with, at least 32 bytes",
+)
+.example("\"$(openssl rand -base64 32)\"")
+.verbatim();
+const BETTER_AUTH_URL: Variable = Variable::new(
+    "BETTER_AUTH_URL",
+    "URL",
+    "Better Auth's base URL: its keys verify EdDSA, ES256, RS256 and PS256 tokens. They are at /api/auth/jwks, or at \
+     /auth/jwks where the URL ends with the path /auth",
+)
+.example("https://app.example.com");
+const AUTH_JWKS_URL: Variable = Variable::new("AUTH_JWKS_URL", "URL", "Where the keys are, if elsewhere")
+    .example("https://app.example.com/api/auth/jwks");
+const AUTH_ISSUER: Variable =
+    Variable::new("AUTH_ISSUER", "ISSUER", "What `iss` of a token must be; not checked where no URL is set")
+        .absent("origin of the URL")
+        .example("https://app.example.com");
+const AUTH_AUDIENCE: Variable =
+    Variable::new("AUTH_AUDIENCE", "AUDIENCE", "What `aud` of a token must be or contain; as for `iss`")
+        .absent("origin of the URL")
+        .example("https://app.example.com");
+const AUTH_JWKS_REFRESH: Variable = Variable::new(
+    "AUTH_JWKS_REFRESH",
+    "DURATION",
+    "Time between two fetches of the keys; an unknown key is fetched at once",
+)
+.default("10m");
+const AUTH_JWKS_STALE: Variable =
+    Variable::new("AUTH_JWKS_STALE", "DURATION", "Time that keys stay valid while the auth server does not answer")
+        .default("1h");
+const SSL_CERT_FILE: Variable =
+    Variable::new("SSL_CERT_FILE", "FILE", "A PEM file of the authorities to trust with the keys")
+        .absent("Mozilla's list")
+        .example("/etc/ssl/certs/ca-certificates.crt");
 
-/// The checked [`AuthOptions`].
+/// The variables of [`Signer`].
+pub const SIGNER: &[&Variable] = &[&BETTER_AUTH_SECRET, &BETTER_AUTH_URL, &AUTH_JWKS_URL, &AUTH_ISSUER, &AUTH_AUDIENCE];
+/// The further variables of [`Auth`].
+pub const AUTH: &[&Variable] = &[&AUTH_JWKS_REFRESH, &AUTH_JWKS_STALE, &SSL_CERT_FILE];
+
+/// What a token is signed with, and whom it must name.
 #[derive(Debug)]
-pub struct Auth {
+pub struct Signer {
     /// Signs and verifies HS256.
     pub secret: Option<Secret>,
-    /// The keys that the auth server publishes.
-    pub published: Option<Jwks>,
     /// What `iss` must be.
     pub issuer: Option<String>,
     /// What `aud` must be or contain.
     pub audience: Option<String>,
+    /// Where the auth server publishes its keys.
+    jwks: Option<Url>,
 }
 
-impl AuthOptions {
+impl Signer {
+    /// What `todo-api token` signs with: the secret that is set, or else that of `dev`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a variable that cannot be used.
+    pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
+        Self::with(settings, || Path::new(DEV_SECRET).exists().then(dev_secret).transpose())
+    }
+
+    /// The secret to sign with.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] where there is none.
+    pub fn secret(&self) -> Result<&Secret, ConfigError> {
+        self.secret.as_ref().ok_or_else(|| BETTER_AUTH_SECRET.invalid("is not set, and nothing else signs tokens"))
+    }
+
+    fn with(settings: &mut Settings, otherwise: impl Fn() -> io::Result<Option<String>>) -> Result<Self, ConfigError> {
+        let unusable = |error| format!("is not set, and {DEV_SECRET} cannot be used: {error}");
+        let secret = match settings.get(&BETTER_AUTH_SECRET)? {
+            None => otherwise().map_err(|error| BETTER_AUTH_SECRET.invalid(unusable(error)))?,
+            secret => secret,
+        };
+        let refused = |InvalidSecret(problem)| BETTER_AUTH_SECRET.invalid(problem);
+        let secret = secret.map(Secret::new).transpose().map_err(refused)?;
+        let (base, jwks) = (address(settings, &BETTER_AUTH_URL)?, address(settings, &AUTH_JWKS_URL)?);
+        // Better Auth takes the origin for `iss` and `aud`, in the form that the URL standard gives it.
+        let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
+        Ok(Self {
+            secret,
+            issuer: settings.get(&AUTH_ISSUER)?.or_else(|| origin.clone()),
+            audience: settings.get(&AUTH_AUDIENCE)?.or(origin),
+            jwks: jwks.map(Ok).or_else(|| base.map(jwks_of)).transpose()?,
+        })
+    }
+}
+
+/// Who may sign tokens.
+#[derive(Debug)]
+pub struct Auth {
+    /// The shared secret and the claims.
+    pub signer: Signer,
+    /// The keys that the auth server publishes.
+    pub published: Option<Jwks>,
+}
+
+impl Auth {
     /// # Errors
     ///
     /// [`ConfigError`] where neither a secret nor a URL is set, or one cannot be used.
-    pub fn check(&self) -> Result<Auth, ConfigError> {
-        let auth = self.with(given(self.better_auth_secret.as_deref()))?;
-        if auth.secret.is_none() && auth.published.is_none() {
-            return Err(invalid("BETTER_AUTH_SECRET", "is not set, and neither is BETTER_AUTH_URL", SECRET_EXAMPLE));
+    pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
+        let auth = Self::of(Signer::with(settings, || Ok(None))?, settings)?;
+        if auth.signer.secret.is_none() && auth.published.is_none() {
+            return Err(BETTER_AUTH_SECRET.invalid("is not set, and neither is BETTER_AUTH_URL"));
         }
         Ok(auth)
     }
 
-    /// As [`AuthOptions::check`], where a secret that is not set is made once and kept in `data/dev-secret`.
+    /// As [`Auth::read`], where a secret that is not set is made once and kept in `data/dev-secret`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] also where that file cannot be read or written.
-    pub fn check_for_development(&self) -> Result<Auth, ConfigError> {
-        if let Some(secret) = given(self.better_auth_secret.as_deref()) {
-            return self.with(Some(secret));
-        }
-        let unusable = |error| format!("is not set, and {DEV_SECRET} cannot be used: {error}");
-        let secret = dev_secret().map_err(|error| invalid("BETTER_AUTH_SECRET", unusable(error), SECRET_EXAMPLE))?;
-        self.with(Some(&secret))
+    pub fn read_for_development(settings: &mut Settings) -> Result<Self, ConfigError> {
+        Self::of(Signer::with(settings, || dev_secret().map(Some))?, settings)
     }
 
-    /// As [`AuthOptions::check`], where a secret that is not set is read from `data/dev-secret`, if that is there.
-    ///
-    /// # Errors
-    ///
-    /// As [`AuthOptions::check`].
-    pub fn check_as_made(&self) -> Result<Auth, ConfigError> {
-        if Path::new(DEV_SECRET).exists() { self.check_for_development() } else { self.check() }
-    }
-
-    fn with(&self, secret: Option<&str>) -> Result<Auth, ConfigError> {
-        let refused = |InvalidSecret(problem)| invalid("BETTER_AUTH_SECRET", problem, SECRET_EXAMPLE);
-        let secret = secret.map(|secret| Secret::new(secret.to_owned())).transpose().map_err(refused)?;
-        let base = url("BETTER_AUTH_URL", self.better_auth_url.as_deref(), BASE_EXAMPLE)?;
-        let jwks = url("AUTH_JWKS_URL", self.auth_jwks_url.as_deref(), JWKS_EXAMPLE)?;
-        // Better Auth takes the origin for `iss` and `aud`, in the form that the URL standard gives it.
-        let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
-        let jwks = jwks.map(Ok).or_else(|| base.map(jwks_of)).transpose()?;
-        let claim = |claim: &Option<String>| given(claim.as_deref()).map(str::to_owned).or_else(|| origin.clone());
-        Ok(Auth {
-            secret,
-            published: jwks.map(|jwks| self.published(jwks)).transpose()?,
-            issuer: claim(&self.auth_issuer),
-            audience: claim(&self.auth_audience),
-        })
-    }
-
-    fn published(&self, jwks: Url) -> Result<Jwks, ConfigError> {
-        let refresh = duration("AUTH_JWKS_REFRESH", &self.auth_jwks_refresh, "10m")?;
-        if refresh < Duration::from_secs(1) {
-            return Err(invalid("AUTH_JWKS_REFRESH", "is less than a second", "10m"));
-        }
-        let stale = duration("AUTH_JWKS_STALE", &self.auth_jwks_stale, "1h")?;
-        if stale <= refresh {
-            return Err(invalid("AUTH_JWKS_STALE", "is not longer than AUTH_JWKS_REFRESH", "1h"));
-        }
-        let freshness = Freshness { refresh, stale };
-        let file = given(self.ssl_cert_file.as_deref()).map(Path::new);
-        let refused = |problem: String| invalid("SSL_CERT_FILE", problem, "/etc/ssl/certs/ca-certificates.crt");
-        let authorities = tls::authorities(file).map_err(|error| refused(format!("cannot be used: {error}")))?;
-        let wrong = |problem: String| invalid("AUTH_JWKS_URL", problem, JWKS_EXAMPLE);
-        let uri = Uri::try_from(jwks.as_str()).map_err(|error| wrong(format!("cannot be used: {error}")))?;
-        Jwks::new(uri, authorities, freshness).map_err(|error| wrong(format!("cannot be used: {error}")))
+    fn of(signer: Signer, settings: &mut Settings) -> Result<Self, ConfigError> {
+        let published = signer.jwks.as_ref().map(|jwks| published(jwks, settings)).transpose()?;
+        Ok(Self { signer, published })
     }
 }
 
-const SECRET_EXAMPLE: &str = "\"$(openssl rand -base64 32)\"";
-const BASE_EXAMPLE: &str = "https://app.example.com";
-const JWKS_EXAMPLE: &str = "https://app.example.com/api/auth/jwks";
+fn published(jwks: &Url, settings: &mut Settings) -> Result<Jwks, ConfigError> {
+    let refresh = settings.duration(&AUTH_JWKS_REFRESH)?;
+    if refresh < Duration::from_secs(1) {
+        return Err(AUTH_JWKS_REFRESH.invalid("is less than a second"));
+    }
+    let stale = settings.duration(&AUTH_JWKS_STALE)?;
+    if stale <= refresh {
+        return Err(AUTH_JWKS_STALE.invalid("is not longer than AUTH_JWKS_REFRESH"));
+    }
+    let file = settings.get(&SSL_CERT_FILE)?;
+    let authorities = tls::authorities(file.as_deref().map(Path::new))
+        .map_err(|error| SSL_CERT_FILE.invalid(format!("cannot be used: {error}")))?;
+    let wrong = |error: &dyn Display| AUTH_JWKS_URL.invalid(format!("cannot be used: {error}"));
+    let uri = Uri::try_from(jwks.as_str()).map_err(|error| wrong(&error))?;
+    Jwks::new(uri, authorities, Freshness { refresh, stale }).map_err(|error| wrong(&error))
+}
+
+/// An address that has no `@`: in one that has, a part of a password may pass for the host, which is logged.
+fn address(settings: &mut Settings, variable: &Variable) -> Result<Option<Url>, ConfigError> {
+    let value = settings.get(variable)?;
+    if value.as_ref().is_some_and(|value| value.contains('@')) {
+        return Err(variable.invalid("has an @, though no user and password belong there"));
+    }
+    url(variable.name, value.as_deref(), variable.sample())
+}
 
 /// The secret of `dev`: random, made once, readable by its owner only.
 fn dev_secret() -> io::Result<String> {
@@ -176,7 +215,7 @@ fn url(variable: &'static str, value: Option<&str>, example: &'static str) -> Re
 /// (`withPath` in its `utils/url`); without one that is `/api/auth`.
 fn jwks_of(mut base: Url) -> Result<Url, ConfigError> {
     if base.query().is_some() {
-        return Err(invalid("BETTER_AUTH_URL", "has a query", BASE_EXAMPLE));
+        return Err(BETTER_AUTH_URL.invalid("has a query"));
     }
     let path = match base.path().trim_end_matches('/') {
         "" => "/api/auth",

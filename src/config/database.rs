@@ -1,32 +1,29 @@
 //! Which database.
 
-use clap::Args;
-
-use super::{ConfigError, given, invalid, number};
+use super::{ConfigError, Settings, Variable, invalid};
 use crate::db::{DatabaseUrl, InvalidUrl, Lanes};
 
-/// Which database.
-#[derive(Debug, Args)]
-pub struct DatabaseOptions {
-    /// The database
-    ///
-    /// By default `sqlite://data/todo.db?mode=rwc`. `sqlite://folder/file.db?mode=rwc` (three slashes for an absolute path; `mode=rwc` makes a missing file), or `postgresql://user:password@host/database` (TLS is on and verified unless `sslmode=disable`).
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    database_url: Option<String>,
-    /// The database, as Neon names it; wins where both are set
-    #[arg(long, env = "NEON_DB_URL", hide_env_values = true, value_name = "URL")]
-    neon_db_url: Option<String>,
-    /// Connections to a PostgreSQL server that reads share
-    #[arg(long, env = "DB_READ_CONNECTIONS", default_value = "2", value_name = "NUMBER")]
-    db_read_connections: String,
-    /// Connections to a PostgreSQL server that writes share
-    #[arg(long, env = "DB_WRITE_CONNECTIONS", default_value = "16", value_name = "NUMBER")]
-    db_write_connections: String,
-}
+const DATABASE_URL: Variable = Variable::new(
+    "DATABASE_URL",
+    "URL",
+    "The database: sqlite://folder/file.db?mode=rwc (three slashes for an absolute path; mode=rwc makes a missing file) \
+     or postgresql://user:password@host/database (TLS is on and verified unless sslmode=disable)",
+)
+.default(DatabaseUrl::EMBEDDED);
+const NEON_DB_URL: Variable =
+    Variable::new("NEON_DB_URL", "URL", "The database, as Neon names it; wins where both are set");
+const DB_READ_CONNECTIONS: Variable =
+    Variable::new("DB_READ_CONNECTIONS", "NUMBER", "Connections to a PostgreSQL server that reads share").default("2");
+const DB_WRITE_CONNECTIONS: Variable =
+    Variable::new("DB_WRITE_CONNECTIONS", "NUMBER", "Connections to a PostgreSQL server that writes share")
+        .default("16");
 
-const DATABASE_URL: &str = "DATABASE_URL";
+/// The variables that name the database.
+pub const DATABASE: &[&Variable] = &[&DATABASE_URL, &NEON_DB_URL];
+/// How many connections a server has.
+pub const LANES: &[&Variable] = &[&DB_READ_CONNECTIONS, &DB_WRITE_CONNECTIONS];
 
-/// The checked [`DatabaseOptions`].
+/// Which database, and how many connections to it.
 #[derive(Debug)]
 pub struct Database {
     /// The variable that says where it is.
@@ -37,29 +34,36 @@ pub struct Database {
     pub lanes: Lanes,
 }
 
-impl DatabaseOptions {
+impl Database {
+    /// The database of a server.
+    ///
     /// # Errors
     ///
     /// [`ConfigError`] for a URL that names no database.
-    pub fn check(&self) -> Result<Database, ConfigError> {
-        let neon = given(self.neon_db_url.as_deref()).map(|url| ("NEON_DB_URL", url));
-        let other = given(self.database_url.as_deref()).map(|url| (DATABASE_URL, url));
-        let (variable, url) = neon.or(other).unwrap_or((DATABASE_URL, DatabaseUrl::EMBEDDED));
-        Ok(Database {
-            variable,
-            url: url.parse().map_err(|InvalidUrl(problem)| invalid(variable, problem, DatabaseUrl::EMBEDDED))?,
-            lanes: Lanes {
-                reads: number("DB_READ_CONNECTIONS", &self.db_read_connections, 1000, "2")?,
-                writes: number("DB_WRITE_CONNECTIONS", &self.db_write_connections, 1000, "16")?,
-            },
-        })
+    pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
+        let database = Self::read_alone(settings)?;
+        let reads = settings.number(&DB_READ_CONNECTIONS, 1000)?;
+        Ok(Self { lanes: Lanes { reads, writes: settings.number(&DB_WRITE_CONNECTIONS, 1000)? }, ..database })
     }
-}
 
-impl Database {
+    /// The database of a command that needs one connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Database::read`].
+    pub fn read_alone(settings: &mut Settings) -> Result<Self, ConfigError> {
+        let (variable, url) = match settings.get(&NEON_DB_URL)? {
+            Some(url) => (NEON_DB_URL.name, url),
+            None => (DATABASE_URL.name, settings.get(&DATABASE_URL)?.unwrap_or_default()),
+        };
+        let url = url.parse().map_err(|InvalidUrl { problem, example }| invalid(variable, problem, example))?;
+        Ok(Self { variable, url, lanes: Lanes { reads: 1, writes: 1 } })
+    }
+
     /// The embedded one, whatever the environment says.
     #[must_use]
     pub fn embedded() -> Self {
-        Self { variable: DATABASE_URL, url: DatabaseUrl::embedded(), lanes: Lanes { reads: 1, writes: 1 } }
+        let lanes = Lanes { reads: 1, writes: 1 };
+        Self { variable: DATABASE_URL.name, url: DatabaseUrl::embedded(), lanes }
     }
 }

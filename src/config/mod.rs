@@ -2,14 +2,19 @@
 
 mod auth;
 mod database;
+mod dotenv;
 mod serve;
+mod settings;
+mod variable;
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 pub use self::{
-    auth::{Auth, AuthOptions},
-    database::{Database, DatabaseOptions},
-    serve::{Serve, ServeOptions},
+    auth::{AUTH, Auth, SIGNER, Signer},
+    database::{DATABASE, Database, LANES},
+    serve::{SERVE, Serve},
+    settings::{Settings, options},
+    variable::Variable,
 };
 
 /// A variable that cannot be used: one line that names it, says what is wrong, and shows what would be right. It never
@@ -33,17 +38,7 @@ fn invalid(variable: &'static str, problem: impl Into<String>, example: &'static
     ConfigError { variable, problem: problem.into(), example }
 }
 
-/// An empty variable is one that is not set: that is how compose files pass on what they do not have.
+/// A blank value is none.
 fn given(value: Option<&str>) -> Option<&str> {
     value.map(str::trim).filter(|value| !value.is_empty())
-}
-
-fn duration(variable: &'static str, value: &str, example: &'static str) -> Result<Duration, ConfigError> {
-    humantime::parse_duration(value.trim())
-        .map_err(|_| invalid(variable, "is not a duration such as 500ms, 10s or 1m", example))
-}
-
-fn number(variable: &'static str, value: &str, max: usize, example: &'static str) -> Result<usize, ConfigError> {
-    let number = value.trim().parse().ok().filter(|number| (1..=max).contains(number));
-    number.ok_or_else(|| invalid(variable, format!("is not a whole number from 1 to {max}"), example))
 }

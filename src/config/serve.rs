@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
-use clap::Args;
 use poem::http::HeaderValue;
 use tracing_subscriber::EnvFilter;
 
-use super::{ConfigError, duration, given, invalid, number};
+use super::{ConfigError, Settings, Variable};
 use crate::{
     cors::{self, Cors},
     payload::BodyLimits,
@@ -16,61 +15,83 @@ use crate::{
 
 const DEV_ORIGIN: &str = "http://localhost:3000";
 
-/// How to serve.
-#[derive(Debug, Args)]
-pub struct ServeOptions {
-    /// Address to listen on
-    #[arg(long, env = "HOST", default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: String,
-    /// Port to listen on; 0 takes a free one
-    #[arg(long, env = "PORT", default_value = "8000", value_name = "PORT")]
-    port: String,
-    /// Origins whose pages may use the API, separated by commas [default: none]
-    #[arg(long, env = "CORS_ORIGINS", value_name = "ORIGINS")]
-    cors_origins: Option<String>,
-    /// How log lines look: pretty or json [default: pretty for dev, json for serve]
-    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT")]
-    log_format: Option<String>,
-    /// What to log, as tracing-subscriber's `EnvFilter` reads it; `info,todo_api=debug` adds SQL
-    #[arg(long, env = "RUST_LOG", default_value = "info", value_name = "FILTER")]
-    rust_log: String,
-    /// Connections at a time; where there are as many, those that are idle the longest make room
-    #[arg(long, env = "MAX_CONNECTIONS", default_value = "10000", value_name = "NUMBER")]
-    max_connections: String,
-    /// Time from a connection to the first byte of its first request
-    #[arg(long, env = "FIRST_BYTE_TIMEOUT", default_value = "10s", value_name = "DURATION")]
-    first_byte_timeout: String,
-    /// Time from the first byte of a request to the end of its headers
-    #[arg(long, env = "HEADER_TIMEOUT", default_value = "10s", value_name = "DURATION")]
-    header_timeout: String,
-    /// Time for the body of a request to arrive
-    #[arg(long, env = "BODY_TIMEOUT", default_value = "15s", value_name = "DURATION")]
-    body_timeout: String,
-    /// Bytes of a request's body
-    #[arg(long, env = "BODY_LIMIT", default_value = "65536", value_name = "BYTES")]
-    body_limit: String,
-    /// Time between requests on one connection; longer than that of the load balancer in front
-    #[arg(long, env = "KEEP_ALIVE_TIMEOUT", default_value = "75s", value_name = "DURATION")]
-    keep_alive_timeout: String,
-    /// Time for the client to take an answer, beside the time that `WRITE_RATE` gives it
-    #[arg(long, env = "WRITE_TIMEOUT", default_value = "30s", value_name = "DURATION")]
-    write_timeout: String,
-    /// Bytes of an answer that the client must take in a second, where it does not take all at once
-    #[arg(long, env = "WRITE_RATE", default_value = "1024", value_name = "BYTES")]
-    write_rate: String,
-    /// Bytes of all answers that wait to be sent; beyond, those that wait the longest are given up
-    #[arg(long, env = "WRITE_LIMIT", default_value = "67108864", value_name = "BYTES")]
-    write_limit: String,
-    /// Time to go on accepting after the signal to stop, while /ready already says no; behind a load balancer a little
-    /// more than its interval of checks
-    #[arg(long, env = "SHUTDOWN_DELAY", default_value = "0s", value_name = "DURATION")]
-    shutdown_delay: String,
-    /// Time for requests in flight to be answered at the end
-    #[arg(long, env = "SHUTDOWN_GRACE", default_value = "10s", value_name = "DURATION")]
-    shutdown_grace: String,
-}
+const HOST: Variable = Variable::new("HOST", "ADDRESS", "Address to listen on").default("127.0.0.1");
+const PORT: Variable = Variable::new("PORT", "PORT", "Port to listen on; 0 takes a free one").default("8000");
+const CORS_ORIGINS: Variable =
+    Variable::new("CORS_ORIGINS", "ORIGINS", "Origins whose pages may use the API, separated by commas")
+        .absent("none")
+        .example("https://app.example.com,http://localhost:3000");
+const LOG_FORMAT: Variable = Variable::new("LOG_FORMAT", "FORMAT", "How log lines look: pretty or json")
+    .absent("json; pretty for dev")
+    .example("json");
+const RUST_LOG: Variable = Variable::new(
+    "RUST_LOG",
+    "FILTER",
+    "What to log, as tracing-subscriber's EnvFilter reads it; info,todo_api=debug adds SQL",
+)
+.default("info")
+.example("info,todo_api=debug");
+const MAX_CONNECTIONS: Variable = Variable::new(
+    "MAX_CONNECTIONS",
+    "NUMBER",
+    "Connections at a time; where there are as many, those that are idle the longest make room",
+)
+.default("10000");
+const FIRST_BYTE_TIMEOUT: Variable =
+    Variable::new("FIRST_BYTE_TIMEOUT", "DURATION", "Time from a connection to the first byte of its first request")
+        .default("10s");
+const HEADER_TIMEOUT: Variable =
+    Variable::new("HEADER_TIMEOUT", "DURATION", "Time from the first byte of a request to the end of its headers")
+        .default("10s");
+const BODY_TIMEOUT: Variable =
+    Variable::new("BODY_TIMEOUT", "DURATION", "Time for the body of a request to arrive").default("15s");
+const BODY_LIMIT: Variable = Variable::new("BODY_LIMIT", "BYTES", "Bytes of a request's body").default("65536");
+const KEEP_ALIVE_TIMEOUT: Variable = Variable::new(
+    "KEEP_ALIVE_TIMEOUT",
+    "DURATION",
+    "Time between requests on one connection; longer than that of the load balancer in front",
+)
+.default("75s");
+const WRITE_TIMEOUT: Variable =
+    Variable::new("WRITE_TIMEOUT", "DURATION", "Time for the client to take an answer, beside what WRITE_RATE adds")
+        .default("30s");
+const WRITE_RATE: Variable = Variable::new(
+    "WRITE_RATE",
+    "BYTES",
+    "Bytes of an answer that the client must take in a second, where it does not take all at once",
+)
+.default("1024");
+const WRITE_LIMIT: Variable = Variable::new(
+    "WRITE_LIMIT",
+    "BYTES",
+    "Bytes of all answers that wait to be sent; beyond, those that wait the longest are given up",
+)
+.default("67108864");
+const SHUTDOWN_DELAY: Variable = Variable::new("SHUTDOWN_DELAY", "DURATION", "Time to go on accepting after the signal to stop, while /ready already says no; behind a load balancer a little more than its interval of checks").default("0s");
+const SHUTDOWN_GRACE: Variable =
+    Variable::new("SHUTDOWN_GRACE", "DURATION", "Time for requests in flight to be answered at the end").default("10s");
 
-/// The checked [`ServeOptions`].
+/// The variables of [`Serve`].
+pub const SERVE: &[&Variable] = &[
+    &HOST,
+    &PORT,
+    &CORS_ORIGINS,
+    &LOG_FORMAT,
+    &RUST_LOG,
+    &MAX_CONNECTIONS,
+    &FIRST_BYTE_TIMEOUT,
+    &HEADER_TIMEOUT,
+    &BODY_TIMEOUT,
+    &BODY_LIMIT,
+    &KEEP_ALIVE_TIMEOUT,
+    &WRITE_TIMEOUT,
+    &WRITE_RATE,
+    &WRITE_LIMIT,
+    &SHUTDOWN_DELAY,
+    &SHUTDOWN_GRACE,
+];
+
+/// How to serve.
 #[derive(Debug)]
 pub struct Serve {
     /// Address to listen on.
@@ -89,57 +110,56 @@ pub struct Serve {
     pub body_limits: BodyLimits,
 }
 
-impl ServeOptions {
+impl Serve {
     /// # Errors
     ///
-    /// [`ConfigError`] for the first option that cannot be used.
-    pub fn check(&self) -> Result<Serve, ConfigError> {
-        self.with(given(self.cors_origins.as_deref()), Format::Json)
+    /// [`ConfigError`] for the first variable that cannot be used.
+    pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
+        Self::with(settings, None, Format::Json)
     }
 
-    /// As [`ServeOptions::check`], with the defaults of development.
+    /// As [`Serve::read`], with the defaults of development.
     ///
     /// # Errors
     ///
-    /// As [`ServeOptions::check`].
-    pub fn check_for_development(&self) -> Result<Serve, ConfigError> {
-        self.with(given(self.cors_origins.as_deref()).or(Some(DEV_ORIGIN)), Format::Pretty)
+    /// As [`Serve::read`].
+    pub fn read_for_development(settings: &mut Settings) -> Result<Self, ConfigError> {
+        Self::with(settings, Some(DEV_ORIGIN), Format::Pretty)
     }
 
-    fn with(&self, origins: Option<&str>, format: Format) -> Result<Serve, ConfigError> {
-        let host = match given(Some(&self.host)) {
-            None | Some("localhost") => "127.0.0.1",
-            Some(host) => host,
-        };
-        let port = given(Some(&self.port)).unwrap_or("8000");
-        let log_format = match given(self.log_format.as_deref()) {
+    fn with(settings: &mut Settings, origin: Option<&str>, format: Format) -> Result<Self, ConfigError> {
+        let host = settings.get(&HOST)?.unwrap_or_default();
+        let host = if host == "localhost" { "127.0.0.1" } else { &host };
+        let port = settings.get(&PORT)?.unwrap_or_default();
+        let cors = settings.get(&CORS_ORIGINS)?;
+        let log_format = match settings.get(&LOG_FORMAT)?.as_deref() {
             None => format,
             Some("pretty") => Format::Pretty,
             Some("json") => Format::Json,
-            Some(_) => return Err(invalid("LOG_FORMAT", "is neither pretty nor json", "json")),
+            Some(_) => return Err(LOG_FORMAT.invalid("is neither pretty nor json")),
         };
-        Ok(Serve {
-            host: host.parse().map_err(|_| invalid("HOST", "is not an IP address", "0.0.0.0"))?,
-            port: port.parse().map_err(|_| invalid("PORT", "is not a port from 0 to 65535", "8000"))?,
-            cors: Cors::of(origins.map_or(Ok(Vec::new()), self::origins)?),
+        Ok(Self {
+            host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
+            port: port.parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?,
+            cors: Cors::of(cors.as_deref().or(origin).map_or(Ok(Vec::new()), origins)?),
             log_format,
-            log_filter: EnvFilter::try_new(&self.rust_log)
-                .map_err(|_| invalid("RUST_LOG", "is not a filter", "info,todo_api=debug"))?,
+            log_filter: EnvFilter::try_new(settings.get(&RUST_LOG)?.unwrap_or_default())
+                .map_err(|_| RUST_LOG.invalid("is not a filter"))?,
             limits: Limits {
-                connections: number("MAX_CONNECTIONS", &self.max_connections, 1_000_000, "10000")?,
-                first_byte: duration("FIRST_BYTE_TIMEOUT", &self.first_byte_timeout, "10s")?,
-                header: duration("HEADER_TIMEOUT", &self.header_timeout, "10s")?,
-                keep_alive: duration("KEEP_ALIVE_TIMEOUT", &self.keep_alive_timeout, "75s")?,
-                write: duration("WRITE_TIMEOUT", &self.write_timeout, "30s")?,
-                write_rate: number("WRITE_RATE", &self.write_rate, 1 << 30, "1024")?,
-                unsent: number("WRITE_LIMIT", &self.write_limit, 1 << 40, "67108864")?,
-                body: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
-                shutdown_delay: duration("SHUTDOWN_DELAY", &self.shutdown_delay, "5s")?,
-                shutdown_grace: duration("SHUTDOWN_GRACE", &self.shutdown_grace, "10s")?,
+                connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
+                first_byte: settings.duration(&FIRST_BYTE_TIMEOUT)?,
+                header: settings.duration(&HEADER_TIMEOUT)?,
+                keep_alive: settings.duration(&KEEP_ALIVE_TIMEOUT)?,
+                body: settings.duration(&BODY_TIMEOUT)?,
+                write: settings.duration(&WRITE_TIMEOUT)?,
+                write_rate: settings.number(&WRITE_RATE, 1 << 30)?,
+                unsent: settings.number(&WRITE_LIMIT, 1 << 40)?,
+                shutdown_delay: settings.duration(&SHUTDOWN_DELAY)?,
+                shutdown_grace: settings.duration(&SHUTDOWN_GRACE)?,
             },
             body_limits: BodyLimits {
-                size: number("BODY_LIMIT", &self.body_limit, 1 << 30, "65536")?,
-                time: duration("BODY_TIMEOUT", &self.body_timeout, "15s")?,
+                size: settings.number(&BODY_LIMIT, 1 << 30)?,
+                time: settings.duration(&BODY_TIMEOUT)?,
             },
         })
     }
@@ -148,10 +168,7 @@ impl ServeOptions {
 fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
     let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let origin = |(entry, number): (&str, usize)| {
-        cors::origin(entry).map_err(|problem| {
-            let problem = format!("cannot be used: entry {number} {problem}");
-            invalid("CORS_ORIGINS", problem, "https://app.example.com,http://localhost:3000")
-        })
+        cors::origin(entry).map_err(|problem| CORS_ORIGINS.invalid(format!("cannot be used: entry {number} {problem}")))
     };
     entries.zip(1..).map(origin).collect()
 }

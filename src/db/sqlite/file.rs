@@ -32,6 +32,9 @@ pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
     let path = file.path.as_path();
     let found = if file.create { create(path) } else { fs::metadata(path).map(drop) };
     found.map_err(|error| unusable(file, &error))?;
+    if path.is_dir() {
+        return Err(DbError::Unsuitable(format!("{}: is a folder; name a file in it", path.display())));
+    }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     log_ahead(&connection, path)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;

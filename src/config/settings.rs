@@ -1,0 +1,93 @@
+//! Where the value of a variable comes from: the command line, the environment, `.env` or its default, in this order.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    time::Duration,
+};
+
+use clap::{Arg, ArgMatches};
+
+use super::{ConfigError, dotenv::Dotenv, variable::Variable};
+
+/// The options of a command that takes these variables.
+#[must_use]
+pub fn options(variables: &[&[&Variable]]) -> Vec<Arg> {
+    variables.iter().copied().flatten().map(|variable| variable.option()).collect()
+}
+
+/// The values of variables. There is no `Debug`: it would show secrets.
+pub struct Settings {
+    options: ArgMatches,
+    file: Dotenv,
+    warnings: Vec<String>,
+}
+
+impl Settings {
+    /// The settings of a command with these options; reads `.env`.
+    ///
+    /// # Errors
+    ///
+    /// A line for the operator, where the file cannot be read.
+    pub fn of(options: ArgMatches) -> Result<Self, String> {
+        Ok(Self { options, file: Dotenv::find()?, warnings: Vec::new() })
+    }
+
+    /// What the operator should know about the values read so far.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The value, or its default.
+    pub(super) fn get(&mut self, variable: &Variable) -> Result<Option<String>, ConfigError> {
+        let option = self.options.try_get_one::<OsString>(variable.name);
+        let option = option.map_err(|_| variable.invalid("is not among the options of this command"))?.cloned();
+        let value = match option.filter(is_set).or_else(|| env::var_os(variable.name).filter(is_set)) {
+            Some(value) => Some(value.into_string().map_err(|_| variable.invalid("is not UTF-8"))?),
+            None => self.file.get(variable)?.filter(is_set),
+        };
+        Ok(value.map(|value| self.plain(variable, &value)).or_else(|| variable.default.map(str::to_owned)))
+    }
+
+    /// The value without the white space and quotes around it, which files and shells leave there by mistake.
+    fn plain(&mut self, variable: &Variable, value: &str) -> String {
+        let inner = bare(value);
+        if !variable.verbatim {
+            if inner != value {
+                self.warnings.push(format!("{} has white space or quotes around its value: ignored", variable.name));
+            }
+            return inner.to_owned();
+        }
+        if value.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c)) != value {
+            let problem = "begins or ends with white space, a newline or a quote, which is part of the value: \
+                           whoever else uses it must have it as well";
+            self.warnings.push(format!("{} {problem}", variable.name));
+        }
+        value.to_owned()
+    }
+
+    pub(super) fn duration(&mut self, variable: &Variable) -> Result<Duration, ConfigError> {
+        let value = self.get(variable)?.unwrap_or_default();
+        humantime::parse_duration(&value).map_err(|_| variable.invalid("is not a duration such as 500ms, 10s or 1m"))
+    }
+
+    pub(super) fn number(&mut self, variable: &Variable, max: usize) -> Result<usize, ConfigError> {
+        let number = self.get(variable)?.unwrap_or_default().parse().ok().filter(|number| (1..=max).contains(number));
+        number.ok_or_else(|| variable.invalid(format!("is not a whole number from 1 to {max}")))
+    }
+}
+
+const QUOTES: [char; 2] = ['"', '\''];
+
+/// The text without white space around it and without one pair of quotes.
+fn bare(value: &str) -> &str {
+    let value = value.trim();
+    let unquoted = QUOTES.iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+    unquoted.map_or(value, str::trim)
+}
+
+/// A blank value counts as none, wherever it stands: compose files pass on empty values for what is not set.
+fn is_set(value: &impl AsRef<OsStr>) -> bool {
+    !bare(&value.as_ref().to_string_lossy()).is_empty()
+}

@@ -1,0 +1,65 @@
+//! A variable of the configuration: everything that `--help`, the README and error messages say about it.
+
+use std::ffi::OsString;
+
+use clap::{Arg, value_parser};
+
+use super::ConfigError;
+
+/// A variable, and the option of the same name: `PORT` is also `--port`.
+#[derive(Debug, Clone, Copy)]
+pub struct Variable {
+    /// Its name in the environment.
+    pub name: &'static str,
+    /// What `--help` calls its value.
+    kind: &'static str,
+    help: &'static str,
+    /// Its value where none is set.
+    pub(super) default: Option<&'static str>,
+    /// What applies where none is set and no value says it.
+    absent: Option<&'static str>,
+    example: Option<&'static str>,
+    /// Whether white space and quotes around the value are part of it.
+    pub(super) verbatim: bool,
+}
+
+impl Variable {
+    pub(super) const fn new(name: &'static str, kind: &'static str, help: &'static str) -> Self {
+        Self { name, kind, help, default: None, absent: None, example: None, verbatim: false }
+    }
+
+    pub(super) const fn default(self, value: &'static str) -> Self {
+        Self { default: Some(value), ..self }
+    }
+
+    pub(super) const fn absent(self, meaning: &'static str) -> Self {
+        Self { absent: Some(meaning), ..self }
+    }
+
+    pub(super) const fn example(self, value: &'static str) -> Self {
+        Self { example: Some(value), ..self }
+    }
+
+    pub(super) const fn verbatim(self) -> Self {
+        Self { verbatim: true, ..self }
+    }
+
+    /// A value to show where one is wrong.
+    pub(super) fn sample(&self) -> &'static str {
+        self.example.or(self.default).unwrap_or_default()
+    }
+
+    pub(super) fn invalid(&self, problem: impl Into<String>) -> ConfigError {
+        super::invalid(self.name, problem, self.sample())
+    }
+
+    /// The option. It takes anything, so that clap has no reason to print a value.
+    pub(super) fn option(&self) -> Arg {
+        let default = self.default.or(self.absent).map(|value| format!(" [default: {value}]"));
+        Arg::new(self.name)
+            .long(self.name.to_lowercase().replace('_', "-"))
+            .value_name(self.kind)
+            .value_parser(value_parser!(OsString))
+            .help(format!("{} [env: {}]{}", self.help, self.name, default.unwrap_or_default()))
+    }
+}

@@ -1,0 +1,34 @@
+//! The URL of an SQLite file.
+
+use std::path::PathBuf;
+
+use super::{SqliteFile, is_encoded};
+
+pub(super) fn parse(rest: &str) -> Result<SqliteFile, &'static str> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if path.is_empty() {
+        return Err("names no file");
+    }
+    if path == ":memory:" {
+        return Err("names a database in memory, which would lose every task at the end");
+    }
+    if path.starts_with("/./") || path.starts_with("/../") {
+        return Err("has three slashes before a relative path; write two: sqlite://data/todo.db");
+    }
+    if path.ends_with('/') {
+        return Err("names a folder; name a file in it");
+    }
+    // Another program would decode it, and use another file.
+    if path.bytes().enumerate().any(|(at, _)| is_encoded(path, at)) {
+        return Err("has a percent-encoded character in its path; write the path as it is on the disk");
+    }
+    let mut create = false;
+    for parameter in query.split('&') {
+        match parameter {
+            "mode=rwc" => create = true,
+            "" | "mode=rw" => {}
+            _ => return Err("has a parameter other than mode=rwc and mode=rw"),
+        }
+    }
+    Ok(SqliteFile { path: PathBuf::from(path), create })
+}
