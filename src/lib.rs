@@ -17,6 +17,7 @@ pub mod openapi;
 pub mod payload;
 pub mod problem;
 pub mod server;
+pub mod startup;
 pub mod tasks;
 pub mod telemetry;
 pub mod timestamp;

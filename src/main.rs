@@ -1,14 +1,9 @@
 //! The command line.
 
 use std::{
-    fmt::Display,
-    fs,
     io::{self, Write},
-    net::SocketAddr,
-    pin::pin,
     process::ExitCode,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -18,28 +13,10 @@ use clap::{
 };
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
-    app::{self, State},
-    auth::{self, Key, Verifier},
     config::{self, Auth, Database, Serve, Settings, Signer},
-    db::{Db, DbError, Outage},
-    health::Stopping,
-    openapi, server, tasks, telemetry,
+    openapi,
+    startup::{self, Failure, block_on, failure, misuse, print},
 };
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    time::timeout,
-};
-
-/// Files beside the connections: the database, the listener, standard streams.
-const OTHER_FILES: u64 = 256;
-/// Time between two attempts to prepare a database that is not there yet, and the longest where it cannot be used.
-const DATABASE_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_DATABASE_PAUSE: Duration = Duration::from_secs(5);
-/// How long the first attempt may take before the log says where the server listens.
-const GREETING_DELAY: Duration = Duration::from_millis(500);
-const DEV_USER: &str = "demo";
-const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
 /// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
 ///
@@ -101,20 +78,6 @@ fn lifetime(value: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(value.trim()).map_err(|_| "it is not a duration such as 90s, 15m or 1h")
 }
 
-/// Why the program ends: the line to print, and the status to exit with.
-#[derive(Debug)]
-struct Failure(String, u8);
-
-/// What the operator set is wrong.
-fn misuse(error: impl Display) -> Failure {
-    Failure(error.to_string(), 2)
-}
-
-/// Something that the program needs does not work.
-fn failure(error: impl Display) -> Failure {
-    Failure(error.to_string(), 1)
-}
-
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -145,7 +108,7 @@ fn run() -> Result<(), Failure> {
     let matches = match command_line().try_get_matches() {
         Ok(matches) => matches,
         Err(error) if error.use_stderr() => discreet(error).exit(),
-        Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(unprinted),
+        Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(startup::unprinted),
     };
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let options = matches.subcommand().map(|(_, options)| options.clone()).unwrap_or_default();
@@ -163,7 +126,7 @@ fn run() -> Result<(), Failure> {
             let mut settings = settings()?;
             let signer = Signer::read(&mut settings).map_err(misuse)?;
             warn(&settings);
-            print(format_args!("{}\n", token(&signer, &sub, ttl)?))
+            print(format_args!("{}\n", startup::token(&signer, &sub, ttl)?))
         }
         Command::Migrate { step } => {
             let mut settings = settings()?;
@@ -176,13 +139,13 @@ fn run() -> Result<(), Failure> {
             let database = Database::read(&mut settings).map_err(misuse)?;
             let auth = Auth::read(&mut settings).map_err(misuse)?;
             let serve = Serve::read(&mut settings).map_err(misuse)?;
-            run_server(database, auth, serve, settings.warnings(), false)
+            startup::run(database, auth, serve, settings.warnings(), false)
         }
         Command::Dev => {
             let mut settings = settings()?;
             let auth = Auth::read_for_development(&mut settings).map_err(misuse)?;
             let serve = Serve::read_for_development(&mut settings).map_err(misuse)?;
-            run_server(Database::embedded(), auth, serve, settings.warnings(), true)
+            startup::run(Database::embedded(), auth, serve, settings.warnings(), true)
         }
     }
 }
@@ -216,200 +179,15 @@ fn warn(settings: &Settings) {
     }
 }
 
-/// Prints to standard output, all of it or an error.
-fn print(text: impl Display) -> Result<(), Failure> {
-    let mut output = io::stdout().lock();
-    write!(output, "{text}").and_then(|()| output.flush()).map_err(unprinted)
-}
-
-fn unprinted(error: io::Error) -> Failure {
-    failure(format!("standard output: {error}"))
-}
-
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failure)?;
-    let outcome = runtime.block_on(work);
-    // What still waits for a name server or a lock of a file is not waited for.
-    runtime.shutdown_background();
-    outcome
-}
-
-fn token(signer: &Signer, user: &str, lifetime: Duration) -> Result<String, Failure> {
-    let Signer { issuer, audience, .. } = signer;
-    let secret = signer.secret().map_err(misuse)?;
-    auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
-}
-
 async fn migrate(database: Database, step: Step) -> Result<(), Failure> {
-    let db = open(&database)?;
+    let db = startup::open(&database)?;
     let migrations = match step {
         Step::Up => db.migrate_up().await,
         Step::Down => db.migrate_down().await,
         Step::Status => db.migrations().await,
     };
-    for migration in migrations.map_err(|error| unusable(&database, error))?.0 {
+    for migration in migrations.map_err(|error| startup::unusable(&database, error))?.0 {
         print(format_args!("{:<8} {}\n", if migration.applied { "applied" } else { "pending" }, migration.name))?;
     }
     db.close().map_err(failure)
-}
-
-fn open(database: &Database) -> Result<Db, Failure> {
-    Db::open(&database.url, database.lanes).map_err(|error| unusable(database, error))
-}
-
-/// The database cannot be used: by a mistake in its URL, or else by one of its own.
-fn unusable(database: &Database, error: DbError) -> Failure {
-    match error {
-        DbError::Unsuitable(text) => misuse(format!("{}: {text}", database.variable)),
-        DbError::Refused(text) => failure(format!("refused: {}: {text}", database.variable)),
-        error => failure(error),
-    }
-}
-
-fn run_server(database: Database, auth: Auth, mut serve: Serve, warnings: &[String], dev: bool) -> Result<(), Failure> {
-    let filter = std::mem::take(&mut serve.log_filter);
-    // Dropped last: all that is logged until then is written.
-    let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    block_on(listen_and_serve(database, auth, serve, dev))
-}
-
-async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: bool) -> Result<(), Failure> {
-    let limits = server::Limits { connections: possible_connections(serve.limits.connections), ..serve.limits };
-    let db = open(&database)?;
-    let stopping = Stopping::default();
-    let dev = dev.then(|| token(&auth.signer, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
-    let Auth { signer: Signer { secret, issuer, audience, .. }, published } = auth;
-    let published = published.map(Arc::new);
-    let app = app::build(State {
-        db: db.clone(),
-        verifier: Verifier { secret: secret.as_ref().map(Key::from), published: published.clone(), issuer, audience },
-        cors: serve.cors,
-        stopping: stopping.clone(),
-        limits: serve.body_limits,
-    })
-    .map_err(failure)?;
-    let address = SocketAddr::from((serve.host, serve.port));
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;
-    let address = listener.local_addr().map_err(failure)?;
-    let stopped = stop_signal().map_err(failure)?;
-    let stop = async move {
-        stopped.await;
-        tracing::info!("stopping");
-        stopping.begin();
-    };
-    let keys = tokio::spawn(async move {
-        if let Some(published) = published {
-            published.keep_fresh().await;
-        }
-    });
-    // The server answers from now on; what it says of its start waits for the database, but not for long.
-    let greeting = || {
-        tracing::info!(%address, "listening");
-        if let Some(token) = &dev {
-            greet(address, token);
-        }
-    };
-    tokio::select! {
-        failed = prepare(&database, &db, greeting) => return Err(failed),
-        () = server::serve(listener, app, limits, stop) => {}
-    }
-    keys.abort();
-    db.close().map_err(failure)?;
-    tracing::info!("stopped");
-    Ok(())
-}
-
-/// As many connections as are wanted, or as the limit of open files leaves room for.
-fn possible_connections(wanted: usize) -> usize {
-    let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
-    let limit = rlimit::increase_nofile_limit(files).unwrap_or(files);
-    if limit >= files {
-        return wanted;
-    }
-    let connections = usize::try_from(limit.saturating_sub(OTHER_FILES).max(limit / 2)).unwrap_or(wanted);
-    tracing::warn!(connections, "the limit of open files leaves no room for MAX_CONNECTIONS; raise it with ulimit -n");
-    connections
-}
-
-/// Waits for the first signal that asks the process to end: any of those that would else end it at once.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    // A shell's `nohup` has it ignored.
-    let hangup = (!is_ignored(SignalKind::hangup())).then(SignalKind::hangup);
-    let others = [
-        SignalKind::terminate(),
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::user_defined1(),
-        SignalKind::user_defined2(),
-        SignalKind::alarm(),
-    ];
-    let mut signals = others.into_iter().chain(hangup).map(signal).collect::<io::Result<Vec<_>>>()?;
-    Ok(async move {
-        std::future::poll_fn(|cx| {
-            let stops = signals.iter_mut().any(|signal| signal.poll_recv(cx).is_ready());
-            if stops { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    })
-}
-
-/// Whether the process was started with this signal ignored (proc(5), `SigIgn`).
-fn is_ignored(signal: SignalKind) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default();
-    mask >> (signal.as_raw_value() - 1) & 1 == 1
-}
-
-/// Brings the schema up to date, connects, and then removes what expires. Ends where the first attempt shows that the
-/// database cannot be used; later all that can be done is to try on.
-async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
-    let outage = Outage::default();
-    let mut first = pin!(db.migrate_up());
-    let early = timeout(GREETING_DELAY, &mut first).await.ok();
-    if early.is_none() {
-        greet();
-    }
-    let in_time = early.is_some();
-    let mut attempt = match early {
-        Some(attempt) => attempt,
-        None => first.await,
-    };
-    if let Err(error @ (DbError::Refused(_) | DbError::Unsuitable(_) | DbError::Internal(_))) = attempt {
-        return unusable(database, error);
-    }
-    if in_time {
-        greet();
-    }
-    let mut pause = DATABASE_PAUSE;
-    while let Err(error) = attempt.and_then(|_| db.connect()) {
-        outage.report(&error);
-        tokio::time::sleep(pause).await;
-        // An outage may end at any moment; a mistake takes a person.
-        if !matches!(error, DbError::Unavailable(_)) {
-            pause = (pause * 2).min(LONGEST_DATABASE_PAUSE);
-        }
-        attempt = db.migrate_up().await;
-    }
-    outage.over();
-    while db.ping().await.is_err() {
-        tokio::time::sleep(DATABASE_PAUSE).await;
-    }
-    tracing::info!("ready");
-    tasks::remove_expired(db.clone()).await
-}
-
-/// What to do next.
-fn greet(address: SocketAddr, token: &str) {
-    let printed = print(format_args!(
-        "\n  Swagger UI   http://{address}/docs\n  Authorize with this token of the user {DEV_USER}, good for 24 hours:\n\n{token}\n\n  \
-         Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n\n"
-    ));
-    if let Err(Failure(error, _)) = printed {
-        tracing::warn!(error, "what to do next cannot be printed");
-    }
 }

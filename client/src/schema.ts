@@ -269,6 +269,29 @@ export interface components {
         };
     };
     responses: {
+        /** @description The body is not JSON, or a header cannot be read. */
+        BadRequest: {
+            headers: {
+                "Cache-Control": components["headers"]["Cache-Control"];
+                Vary: components["headers"]["Vary"];
+                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
+                "X-Request-Id": components["headers"]["X-Request-Id"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "type": "urn:todo-api:problem:malformed_request",
+                 *       "title": "The request is malformed",
+                 *       "status": 400,
+                 *       "detail": "the body is not JSON: expected value at line 1 column 1",
+                 *       "instance": "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
+                 *       "code": "malformed_request"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
         /** @description No token, or one that is malformed, expired or otherwise not valid. */
         Unauthorized: {
             headers: {
@@ -372,29 +395,6 @@ export interface components {
                  *       "detail": "the database cannot be reached; nothing was changed",
                  *       "instance": "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
                  *       "code": "unavailable"
-                 *     }
-                 */
-                "application/problem+json": components["schemas"]["Problem"];
-            };
-        };
-        /** @description The body is not JSON, or a header cannot be read. */
-        BadRequest: {
-            headers: {
-                "Cache-Control": components["headers"]["Cache-Control"];
-                Vary: components["headers"]["Vary"];
-                "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
-                "X-Request-Id": components["headers"]["X-Request-Id"];
-                [name: string]: unknown;
-            };
-            content: {
-                /**
-                 * @example {
-                 *       "type": "urn:todo-api:problem:malformed_request",
-                 *       "title": "The request is malformed",
-                 *       "status": 400,
-                 *       "detail": "the body is not JSON: expected value at line 1 column 1",
-                 *       "instance": "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
-                 *       "code": "malformed_request"
                  *     }
                  */
                 "application/problem+json": components["schemas"]["Problem"];
@@ -633,6 +633,7 @@ export interface operations {
                     "application/json": components["schemas"]["TaskResponse"][];
                 };
             };
+            400: components["responses"]["BadRequest"];
             401: components["responses"]["Unauthorized"];
             422: components["responses"]["UnprocessableEntity"];
             500: components["responses"]["InternalServerError"];

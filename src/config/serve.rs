@@ -138,6 +138,7 @@ impl Serve {
             Some("json") => Format::Json,
             Some(_) => return Err(LOG_FORMAT.invalid("is neither pretty nor json")),
         };
+        let body = settings.duration(&BODY_TIMEOUT)?;
         Ok(Self {
             host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
             port: port.parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?,
@@ -150,17 +151,14 @@ impl Serve {
                 first_byte: settings.duration(&FIRST_BYTE_TIMEOUT)?,
                 header: settings.duration(&HEADER_TIMEOUT)?,
                 keep_alive: settings.duration(&KEEP_ALIVE_TIMEOUT)?,
-                body: settings.duration(&BODY_TIMEOUT)?,
+                body,
                 write: settings.duration(&WRITE_TIMEOUT)?,
                 write_rate: settings.number(&WRITE_RATE, 1 << 30)?,
                 unsent: settings.number(&WRITE_LIMIT, 1 << 40)?,
                 shutdown_delay: settings.duration(&SHUTDOWN_DELAY)?,
                 shutdown_grace: settings.duration(&SHUTDOWN_GRACE)?,
             },
-            body_limits: BodyLimits {
-                size: settings.number(&BODY_LIMIT, 1 << 30)?,
-                time: settings.duration(&BODY_TIMEOUT)?,
-            },
+            body_limits: BodyLimits { size: settings.number(&BODY_LIMIT, 1 << 30)?, time: body },
         })
     }
 }

@@ -34,6 +34,8 @@ pub(super) enum Phase {
     Header,
     /// For the server.
     Serving,
+    /// For its answer to be written.
+    Answering,
     /// For the next request.
     Idle,
     /// For nothing: it is closed.
@@ -72,7 +74,8 @@ impl Connection {
             0 => Phase::New,
             1 => Phase::Header,
             2 => Phase::Serving,
-            3 => Phase::Idle,
+            3 => Phase::Answering,
+            4 => Phase::Idle,
             _ => Phase::Closed,
         };
         (phase, number)

@@ -141,6 +141,6 @@ async fn answer<E: Endpoint<Output = Response>>(
     {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    connection.enter(Phase::Idle);
+    connection.enter(Phase::Answering);
     Ok(response.into())
 }

@@ -59,7 +59,7 @@ impl Timed {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (phase, number) = self.connection.phase();
         let limit = match phase {
-            Phase::Serving => return Poll::Pending,
+            Phase::Serving | Phase::Answering => return Poll::Pending,
             Phase::Closed => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             Phase::New => self.limits.first_byte,
             Phase::Header => self.limits.header,
@@ -68,9 +68,7 @@ impl Timed {
         if self.armed != Some(number) {
             self.armed = Some(number);
             let now = Instant::now();
-            if self.slow.is_none() {
-                self.connections.wait_for_client(&self.connection, now);
-            }
+            self.connections.wait_for_client(&self.connection, now);
             self.deadline.as_mut().reset(now + limit);
         }
         ready!(self.deadline.as_mut().poll(cx));
@@ -85,7 +83,6 @@ impl Timed {
         size: usize,
     ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(written) = written {
-            self.armed = None;
             self.written += written.as_ref().copied().unwrap_or_default();
             return Poll::Ready(written);
         }
@@ -143,11 +140,15 @@ impl AsyncWrite for Timed {
         self.stream.is_write_vectored()
     }
 
-    /// Hyper flushes when it has written all that it has.
+    /// Hyper flushes when it has written all that it has: from then on an answered client has time for its next request.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.written = 0;
         if self.slow.take().is_some() {
             self.connections.release(&self.connection);
+        }
+        if self.connection.phase().0 == Phase::Answering && self.connection.enter(Phase::Idle) {
+            // It has just begun.
+            drop(self.poll_deadline(cx));
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
