@@ -202,7 +202,7 @@ mod tests {
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
         let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };
-        let response = app.call(Request::default()).await.unwrap();
+        let response = app.call(Request::builder().header("Host", "x").finish()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().into_string().await.unwrap();
         assert!(body.contains(r#""code":"internal_error""#) && !body.contains("cause\""), "{body}");

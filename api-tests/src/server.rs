@@ -4,7 +4,10 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Condvar, Mutex, OnceLock},
+    sync::{
+        Arc, Condvar, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -12,7 +15,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Client, Cluster, PostgresDatabase, SECRET, token};
+use crate::{Client, Cluster, Method, PostgresDatabase, SECRET, token};
 
 /// How long anything that a server should do at once may take on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -198,7 +201,7 @@ impl Server {
         });
         let address = listening.get("address").and_then(Value::as_str);
         address
-            .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.log()))
+            .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.lines()))
             .clone_into(&mut server.address);
         // It serves before its database does: wait for that, unless something is in the way.
         server.wait_for_log(|line| {
@@ -280,8 +283,19 @@ impl Server {
         self.child.id()
     }
 
-    /// The log lines so far.
+    /// All lines that the server has logged so far. They may wait for their writer; those before the line of a request are
+    /// there with it.
     pub fn log(&self) -> Vec<String> {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let id = format!("so-far-{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let client = self.stranger();
+        if client.try_send(client.request(Method::GET, "/health").header("X-Request-Id", &id)).is_ok() {
+            self.wait_for_log(|line| (line["request_id"] == id.as_str()).then_some(()));
+        }
+        self.lines()
+    }
+
+    fn lines(&self) -> Vec<String> {
         self.log.lines.lock().unwrap().clone()
     }
 
@@ -299,7 +313,7 @@ impl Server {
             .unwrap();
         // A panic that had the log locked would end all tests, since the log is printed at the end.
         drop(lines);
-        hit.unwrap_or_else(|| panic!("no such log line among {:#?}", self.log()))
+        hit.unwrap_or_else(|| panic!("no such log line among {:#?}", self.lines()))
     }
 
     /// Keeps every write waiting until the guard is dropped.
@@ -341,7 +355,7 @@ impl Drop for Server {
         drop(self.child.kill());
         drop(self.child.wait());
         if thread::panicking() {
-            let log = self.log();
+            let log = self.lines();
             eprintln!("the server's log ends with\n{}", log[log.len().saturating_sub(20)..].join("\n"));
         }
     }
