@@ -19,7 +19,7 @@ use todo_api::{
     config::{self, Auth, Database, Serve, Settings},
     db::Db,
     health::Stopping,
-    telemetry,
+    telemetry::{self, Log},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -86,6 +86,7 @@ struct Server {
     call: Call,
     path: String,
     authorization: String,
+    _log: Log,
 }
 
 impl Server {
@@ -93,7 +94,7 @@ impl Server {
     fn warm(call: Call) -> Self {
         let (runtime, mut settings) = (runtime(), settings("--better-auth-secret", SECRET));
         let (database, serve) = (Database::read(&mut settings).unwrap(), Serve::read(&mut settings).unwrap());
-        telemetry::start(serve.log_format, serve.log_filter).unwrap();
+        let log = telemetry::start(serve.log_format, serve.log_filter).unwrap();
         let db = Db::open(&database.url, database.lanes).unwrap();
         runtime.block_on(db.migrate_up()).unwrap();
         db.connect().unwrap();
@@ -103,7 +104,7 @@ impl Server {
 
         let create = Call::post(NEW, StatusCode::CREATED);
         let authorization = format!("Bearer {}", token(SECRET));
-        let mut server = Self { runtime, app, call: create, path: ALL.to_owned(), authorization };
+        let mut server = Self { runtime, app, call: create, path: ALL.to_owned(), authorization, _log: log };
         let ids: Vec<String> = (0..TASKS).map(|_| server.create()).collect();
         server.path = call.path.replace("{}", &ids[TASKS / 2]);
         server.authorization = format!("Bearer {}", token(call.secret));
@@ -129,6 +130,7 @@ impl Server {
         let request = Request::builder()
             .method(self.call.method.clone())
             .uri_str(&self.path)
+            .header(header::HOST, "localhost")
             .header(header::AUTHORIZATION, &self.authorization);
         let request = match self.call.etag {
             Some(etag) => request.header(header::IF_NONE_MATCH, etag),
