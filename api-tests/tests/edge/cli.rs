@@ -65,6 +65,13 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![good, ("BODY_TIMEOUT", "-1s")], "BODY_TIMEOUT"),
         (vec![good, ("BODY_LIMIT", "64k")], "BODY_LIMIT"),
         (vec![good, ("WRITE_TIMEOUT", "x")], "WRITE_TIMEOUT"),
+        (vec![good, ("FIRST_BYTE_TIMEOUT", "0")], "FIRST_BYTE_TIMEOUT is no time at all"),
+        (vec![good, ("HEADER_TIMEOUT", "0s")], "HEADER_TIMEOUT is no time at all"),
+        (vec![good, ("BODY_TIMEOUT", "0ms")], "BODY_TIMEOUT is no time at all"),
+        (vec![good, ("KEEP_ALIVE_TIMEOUT", "0s")], "KEEP_ALIVE_TIMEOUT is no time at all"),
+        (vec![good, ("WRITE_TIMEOUT", "0s")], "WRITE_TIMEOUT is no time at all"),
+        (vec![good, ("KEEP_ALIVE_TIMEOUT", "500000000000years")], "KEEP_ALIVE_TIMEOUT is longer than 365 days"),
+        (vec![good, ("SHUTDOWN_GRACE", "366days")], "SHUTDOWN_GRACE is longer than 365 days"),
         (vec![good, ("SHUTDOWN_DELAY", "x")], "SHUTDOWN_DELAY"),
         (vec![good, ("SHUTDOWN_GRACE", "x")], "SHUTDOWN_GRACE"),
     ] {
