@@ -3,7 +3,8 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -17,6 +18,9 @@ use todo_api::{
     openapi,
     startup::{self, Failure, block_on, failure, misuse, print},
 };
+
+/// For so long the last line may wait for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
 ///
@@ -82,10 +86,26 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(line, status)) => {
-            // Nobody may be there to read it; the status tells as well.
-            drop(writeln!(io::stderr(), "todo-api: {line}"));
+            say(&line);
             ExitCode::from(status)
         }
+    }
+}
+
+/// Prints the last line. Its reader may be gone, or stall: the status tells as well, and the process ends.
+fn say(line: &str) {
+    let line = format!("todo-api: {line}\n");
+    let (end, ended) = mpsc::channel::<()>();
+    let printing = {
+        let line = line.clone();
+        move || {
+            drop(io::stderr().write_all(line.as_bytes()));
+            drop(end);
+        }
+    };
+    match thread::Builder::new().spawn(printing) {
+        Ok(_) => drop(ended.recv_timeout(PATIENCE)),
+        Err(_) => drop(io::stderr().write_all(line.as_bytes())),
     }
 }
 

@@ -157,8 +157,9 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     // The server answers from now on; what it says of its start waits for the database, but not for long.
     let greeting = || {
         tracing::info!(%address, "listening");
-        if let Some(token) = &dev {
-            greet(address, token);
+        if let Some(token) = dev.clone() {
+            // Nothing waits for the reader of standard output.
+            tokio::task::spawn_blocking(move || greet(address, &token));
         }
     };
     tokio::select! {

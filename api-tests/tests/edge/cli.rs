@@ -1,7 +1,10 @@
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    io::{BufRead, BufReader, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -146,13 +149,49 @@ fn dev_serves_also_where_it_cannot_print_what_to_do_next() {
         let mut command = Command::new(binary());
         command.arg("dev").current_dir(folder.path()).env_clear().envs([("PORT", "0"), ("LOG_FORMAT", "json")]);
         let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let told: Vec<String> = lines.take_while(|line| !line.contains("\"ready\"")).collect();
-        assert!(told.iter().any(|line| line.contains("cannot be printed")), "{kind}: {told:?}");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains("cannot be printed")), "{kind}");
         assert!(child.try_wait().unwrap().is_none(), "{kind}: it has ended");
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+/// A stream that takes nothing more, and its reader.
+fn stalled() -> (UnixStream, Stdio) {
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x'; 1024]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, OwnedFd::from(writer).into())
+}
+
+#[test]
+fn a_reader_of_the_last_line_that_stalls_keeps_no_process() {
+    let folder = tempdir().unwrap();
+    for environment in [("PORT", "x"), ("DATABASE_URL", "sqlite://.")] {
+        let (reader, stderr) = stalled();
+        let mut command = Command::new(binary());
+        command.arg("serve").current_dir(folder.path()).env_clear();
+        command.envs([("PORT", "0"), ("BETTER_AUTH_SECRET", SECRET), environment]);
+        assert_eq!(command.stderr(stderr).status().unwrap().code(), Some(2), "{environment:?}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn dev_serves_and_stops_also_where_nobody_reads_what_to_do_next() {
+    let folder = tempdir().unwrap();
+    let (reader, stdout) = stalled();
+    let mut command = Command::new(binary());
+    command.arg("dev").current_dir(folder.path()).env_clear().envs([("PORT", "0"), ("LOG_FORMAT", "json")]);
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("\"ready\"")));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(reader);
 }
 
 #[test]
