@@ -14,6 +14,7 @@ use clap::{
 };
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
+    auth,
     config::{self, Auth, Database, Serve, Settings, Signer},
     openapi,
     startup::{self, Failure, block_on, failure, misuse, print},
@@ -56,7 +57,7 @@ enum Command {
     /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
     Token {
         /// The user
-        #[arg(long)]
+        #[arg(long, value_parser = subject)]
         sub: String,
         /// How long it is valid
         #[arg(long, default_value = "1h", value_parser = lifetime)]
@@ -75,6 +76,11 @@ enum Step {
 enum Syntax {
     Yaml,
     Json,
+}
+
+/// An id that a server takes: the token is of no use with another.
+fn subject(value: &str) -> Result<String, &'static str> {
+    auth::check_subject(value).map(|()| value.to_owned())
 }
 
 /// A duration. Unlike humantime's own, the error has no part of the value.

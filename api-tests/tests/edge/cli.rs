@@ -214,6 +214,19 @@ fn a_printed_token_is_good_for_its_user_and_its_time() {
 }
 
 #[test]
+fn no_token_is_printed_for_an_id_that_servers_refuse() {
+    let folder = tempdir().unwrap();
+    for user in ["", "a\nb", &"x".repeat(256)] {
+        let output = run(folder.path(), &["token", "--sub", user], &[("BETTER_AUTH_SECRET", SECRET)]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && output.status.code() == Some(2), "{user}: {errors}");
+        assert!(errors.contains("--sub <SUB>': must "), "{user}: {errors}");
+    }
+    let longest = "ü".repeat(255);
+    assert!(run(folder.path(), &["token", "--sub", &longest], &[("BETTER_AUTH_SECRET", SECRET)]).status.success());
+}
+
+#[test]
 fn dev_needs_nothing_and_prints_a_line_that_works_when_pasted() {
     let folder = tempdir().unwrap();
     let mut child = Command::new(binary())
