@@ -27,6 +27,7 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![("BETTER_AUTH_SECRET", "")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "\"better-auth-secret-12345678901234567890\"")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "change-me-change-me-change-me-change-me")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_URL", "localhost:3000")], "BETTER_AUTH_URL"),
