@@ -78,6 +78,9 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![good, ("WRITE_TIMEOUT", "0s")], "WRITE_TIMEOUT is no time at all"),
         (vec![good, ("KEEP_ALIVE_TIMEOUT", "500000000000years")], "KEEP_ALIVE_TIMEOUT is longer than 365 days"),
         (vec![good, ("SHUTDOWN_GRACE", "366days")], "SHUTDOWN_GRACE is longer than 365 days"),
+        (vec![good, ("TOKIO_WORKER_THREADS", "x")], "TOKIO_WORKER_THREADS is not a whole number"),
+        (vec![good, ("TOKIO_WORKER_THREADS", "0")], "TOKIO_WORKER_THREADS is not a whole number"),
+        (vec![good, ("TOKIO_WORKER_THREADS", " "), ("HOST", "192.0.2.1")], "HOST and PORT: cannot listen"),
         (vec![good, ("SHUTDOWN_DELAY", "x")], "SHUTDOWN_DELAY"),
         (vec![good, ("SHUTDOWN_GRACE", "x")], "SHUTDOWN_GRACE"),
     ] {
