@@ -117,11 +117,11 @@ impl FromStr for DatabaseUrl {
             (scheme, _) if scheme.starts_with("sqlite+") => {
                 Err(file("names a driver of another program; write sqlite:// without it"))
             }
+            ("file", _) => Err(file("must start with sqlite:// instead of file:")),
             // A command such as psql, an assignment or a slip of the pen.
-            _ if url.to_ascii_lowercase().contains("postgres") => {
+            (scheme, _) if scheme.contains("postgres") => {
                 Err(server("must start with postgresql://, without a command, a name or a quote before it".into()))
             }
-            ("file", _) => Err(file("must start with sqlite:// instead of file:")),
             _ => Err(file("must start with sqlite:// or postgresql://")),
         }
     }

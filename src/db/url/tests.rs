@@ -355,6 +355,7 @@ fn a_url_that_names_no_lasting_database_is_refused_with_one_of_its_kind() {
         ("'postgresql://u:PASSWORD@h/d';", "without a command"),
         ("postgress://u:PASSWORD@h/d", "must start with postgresql://"),
         ("sqlite://file:todo.db?mode=rwc", "file:"),
+        ("mysql://u:PASSWORD@h/d", "sqlite:// or postgresql://"),
         ("sqlite:file:todo.db", "file:"),
         ("sqlite://u:PASSWORD@h/d", "a user and a password"),
     ] {
