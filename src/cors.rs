@@ -6,6 +6,8 @@ use poem::{
 };
 use url::Url;
 
+use crate::host;
+
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
 /// What the API reads, for a preflight that does not say what it needs.
 const REQUEST_HEADERS: HeaderValue =
@@ -150,10 +152,11 @@ pub fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
     }
     let origin = match scheme.as_str() {
         // In lower case, in Punycode, and without the port that the scheme implies.
-        "http" | "https" => url.origin().ascii_serialization(),
+        "http" | "https" => {
+            (host::is_possible(&url) && url.port() != Some(0)).then(|| url.origin().ascii_serialization())
+        }
         // The hosts of apps and extensions are names that stay as they are.
-        _ if url.as_str() == written => written,
-        _ => return Err(unclear),
+        _ => (url.as_str() == written).then_some(written),
     };
-    HeaderValue::try_from(origin).map_err(|_| unclear)
+    origin.and_then(|origin| HeaderValue::try_from(origin).ok()).ok_or(unclear)
 }

@@ -12,6 +12,7 @@ pub mod etag;
 pub mod fail;
 pub mod header;
 pub mod health;
+pub mod host;
 pub mod message;
 pub mod openapi;
 pub mod payload;

@@ -3,7 +3,8 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
+    thread,
     time::Duration,
 };
 
@@ -13,10 +14,14 @@ use clap::{
 };
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
+    auth,
     config::{self, Auth, Database, Serve, Settings, Signer},
     openapi,
     startup::{self, Failure, block_on, failure, misuse, print},
 };
+
+/// For so long the last line may wait for its reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
 ///
@@ -52,7 +57,7 @@ enum Command {
     /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
     Token {
         /// The user
-        #[arg(long)]
+        #[arg(long, value_parser = subject)]
         sub: String,
         /// How long it is valid
         #[arg(long, default_value = "1h", value_parser = lifetime)]
@@ -73,6 +78,11 @@ enum Syntax {
     Json,
 }
 
+/// An id that a server takes: the token is of no use with another.
+fn subject(value: &str) -> Result<String, &'static str> {
+    auth::check_subject(value).map(|()| value.to_owned())
+}
+
 /// A duration. Unlike humantime's own, the error has no part of the value.
 fn lifetime(value: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(value.trim()).map_err(|_| "it is not a duration such as 90s, 15m or 1h")
@@ -82,10 +92,26 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(line, status)) => {
-            // Nobody may be there to read it; the status tells as well.
-            drop(writeln!(io::stderr(), "todo-api: {line}"));
+            say(&line);
             ExitCode::from(status)
         }
+    }
+}
+
+/// Prints the last line. Its reader may be gone, or stall: the status tells as well, and the process ends.
+fn say(line: &str) {
+    let line = format!("todo-api: {line}\n");
+    let (end, ended) = mpsc::channel::<()>();
+    let printing = {
+        let line = line.clone();
+        move || {
+            drop(io::stderr().write_all(line.as_bytes()));
+            drop(end);
+        }
+    };
+    match thread::Builder::new().spawn(printing) {
+        Ok(_) => drop(ended.recv_timeout(PATIENCE)),
+        Err(_) => drop(io::stderr().write_all(line.as_bytes())),
     }
 }
 

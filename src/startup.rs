@@ -1,13 +1,16 @@
 //! From a checked configuration to a running server, and its end: what `dev` and `serve` share.
 
 use std::{
+    env,
     fmt::Display,
     fs,
     io::{self, Write},
     net::SocketAddr,
+    num::NonZero,
     pin::pin,
     sync::Arc,
     task::Poll,
+    thread,
     time::Duration,
 };
 
@@ -72,11 +75,24 @@ pub fn unprinted(error: io::Error) -> Failure {
 ///
 /// Those of the work, and of starting the runtime.
 pub fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failure)?;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(worker_threads()?).enable_all().build().map_err(failure)?;
     let outcome = runtime.block_on(work);
     // What still waits for a name server or a lock of a file is not waited for.
     runtime.shutdown_background();
     outcome
+}
+
+/// As tokio has it, which would panic over a variable of its own that is blank or no number.
+fn worker_threads() -> Result<usize, Failure> {
+    const VARIABLE: &str = "TOKIO_WORKER_THREADS";
+    let value = env::var_os(VARIABLE).unwrap_or_default();
+    let value = value.to_string_lossy();
+    if value.trim().is_empty() {
+        return Ok(thread::available_parallelism().map_or(1, NonZero::get));
+    }
+    let count = value.trim().parse().map(NonZero::<u16>::get).map(usize::from);
+    count.map_err(|_| misuse(format!("{VARIABLE} is not a whole number from 1 to 65535; for example {VARIABLE}=2")))
 }
 
 /// A token for this user.
@@ -157,8 +173,9 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     // The server answers from now on; what it says of its start waits for the database, but not for long.
     let greeting = || {
         tracing::info!(%address, "listening");
-        if let Some(token) = &dev {
-            greet(address, token);
+        if let Some(token) = dev.clone() {
+            // Nothing waits for the reader of standard output.
+            tokio::task::spawn_blocking(move || greet(address, &token));
         }
     };
     tokio::select! {

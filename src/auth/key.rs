@@ -37,7 +37,9 @@ impl Secret {
         if secret.len() < SECRET_BYTES {
             return Err(InvalidSecret("is shorter than 32 bytes"));
         }
-        if PLACEHOLDERS.iter().any(|placeholder| lower.starts_with(placeholder)) {
+        // Docker keeps the quotes of its files.
+        let bare = lower.trim_start_matches(|c: char| c.is_whitespace() || c == '"' || c == '\'');
+        if PLACEHOLDERS.iter().any(|placeholder| bare.starts_with(placeholder)) {
             return Err(InvalidSecret("is a placeholder that everybody knows"));
         }
         let mut bytes = secret.clone().into_bytes();

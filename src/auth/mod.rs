@@ -13,7 +13,7 @@ use poem_openapi::{SecurityScheme, auth};
 pub use self::{
     jwks::{Freshness, Jwks},
     key::{InvalidSecret, Key, Secret},
-    token::{TokenError, Verifier, sign},
+    token::{TokenError, Verifier, check_subject, sign},
 };
 use crate::{
     context::Context,

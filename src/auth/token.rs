@@ -203,17 +203,27 @@ impl Verifier {
         {
             return Err(TokenError::Wrong("aud", "does not name the audience that this server expects"));
         }
-        if sub.is_empty() {
-            return Err(TokenError::Wrong("sub", "must not be empty"));
-        }
-        if sub.chars().count() > SUBJECT_MAX {
-            return Err(TokenError::Wrong("sub", "must be at most 255 characters"));
-        }
-        if sub.chars().any(char::is_control) {
-            return Err(TokenError::Wrong("sub", "must not contain control characters"));
-        }
+        check_subject(&sub).map_err(|rule| TokenError::Wrong("sub", rule))?;
         Ok(Verified { user: User(sub.into()), expires: exp })
     }
+}
+
+/// Sees that a `sub` can be the id of a user.
+///
+/// # Errors
+///
+/// The rule that it breaks.
+pub fn check_subject(sub: &str) -> Result<(), &'static str> {
+    if sub.is_empty() {
+        return Err("must not be empty");
+    }
+    if sub.chars().count() > SUBJECT_MAX {
+        return Err("must be at most 255 characters");
+    }
+    if sub.chars().any(char::is_control) {
+        return Err("must not contain control characters");
+    }
+    Ok(())
 }
 
 fn in_time(exp: f64) -> Result<(), TokenError> {

@@ -11,10 +11,10 @@ use std::{
 use poem::http::Uri;
 use url::Url;
 
-use super::{ConfigError, Settings, Variable, given, invalid};
+use super::{ConfigError, Settings, Variable};
 use crate::{
     auth::{Freshness, InvalidSecret, Jwks, Secret},
-    tls,
+    host, tls,
 };
 
 const DEV_SECRET: &str = "data/dev-secret";
@@ -167,13 +167,19 @@ fn published(jwks: &Url, settings: &mut Settings) -> Result<Jwks, ConfigError> {
     Jwks::new(uri, authorities, Freshness { refresh, stale }).map_err(|error| wrong(&error))
 }
 
-/// An address that has no `@`: in one that has, a part of a password may pass for the host, which is logged.
+/// An address on the web. It has no `@`: in one that has, a part of a password may pass for the host, which is logged.
 fn address(settings: &mut Settings, variable: &Variable) -> Result<Option<Url>, ConfigError> {
-    let value = settings.get(variable)?;
-    if value.as_ref().is_some_and(|value| value.contains('@')) {
+    let Some(value) = settings.get(variable)? else { return Ok(None) };
+    if value.contains('@') {
         return Err(variable.invalid("has an @, though no user and password belong there"));
     }
-    url(variable.name, value.as_deref(), variable.sample())
+    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && host::is_possible(url);
+    let problem = "is not an http:// or https:// URL with the name or IP address of a host";
+    let url = value.parse().ok().filter(is_web).ok_or_else(|| variable.invalid(problem))?;
+    if url.fragment().is_some() {
+        return Err(variable.invalid("has a fragment: leave out the # and what follows"));
+    }
+    Ok(Some(url))
 }
 
 /// The secret of `dev`: random, made once, readable by its owner only.
@@ -195,20 +201,6 @@ fn dev_secret() -> io::Result<String> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(fs::read_to_string(DEV_SECRET)?.trim().to_owned()),
     }
-}
-
-/// An address on the web that holds no password.
-fn url(variable: &'static str, value: Option<&str>, example: &'static str) -> Result<Option<Url>, ConfigError> {
-    let Some(value) = given(value) else { return Ok(None) };
-    let plain = |url: &Url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.fragment().is_none()
-    };
-    let url = value.parse().ok().filter(plain);
-    let problem = "is not an http or https URL without a user and a fragment";
-    url.ok_or_else(|| invalid(variable, problem, example)).map(Some)
 }
 
 /// Where Better Auth publishes its keys. A path in its base URL is the base path of its API, as Better Auth reads it

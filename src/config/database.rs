@@ -11,7 +11,8 @@ const DATABASE_URL: Variable = Variable::new(
 )
 .default(DatabaseUrl::EMBEDDED);
 const NEON_DB_URL: Variable =
-    Variable::new("NEON_DB_URL", "URL", "The database, as Neon names it; wins where both are set");
+    Variable::new("NEON_DB_URL", "URL", "The database, as Neon names it; wins where both are set")
+        .example(DatabaseUrl::SERVER);
 const DB_READ_CONNECTIONS: Variable =
     Variable::new("DB_READ_CONNECTIONS", "NUMBER", "Connections to a PostgreSQL server that reads share").default("2");
 const DB_WRITE_CONNECTIONS: Variable =
@@ -52,11 +53,12 @@ impl Database {
     ///
     /// As [`Database::read`].
     pub fn read_alone(settings: &mut Settings) -> Result<Self, ConfigError> {
-        let (variable, url) = match settings.get(&NEON_DB_URL)? {
-            Some(url) => (NEON_DB_URL.name, url),
-            None => (DATABASE_URL.name, settings.get(&DATABASE_URL)?.unwrap_or_default()),
+        let (variable, own, url) = match settings.get(&NEON_DB_URL)? {
+            Some(url) => (NEON_DB_URL.name, NEON_DB_URL.example, url),
+            None => (DATABASE_URL.name, None, settings.get(&DATABASE_URL)?.unwrap_or_default()),
         };
-        let url = url.parse().map_err(|InvalidUrl { problem, example }| invalid(variable, problem, example))?;
+        let refused = |InvalidUrl { problem, example }| invalid(variable, problem, own.unwrap_or(example));
+        let url = url.parse().map_err(refused)?;
         Ok(Self { variable, url, lanes: Lanes { reads: 1, writes: 1 } })
     }
 

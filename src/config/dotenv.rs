@@ -62,14 +62,17 @@ impl Dotenv {
             let quoted = first.split_once('=').is_some_and(|(_, value)| value.trim_start().starts_with(['"', '\'']));
             let most = if quoted { rest.len() } else { 1 };
             let entry = (1..=most).find_map(|count| {
-                let entry = rest.get(..count)?.join("\n");
-                let entry = dotenvy::from_read_iter(entry.as_bytes()).next().transpose();
-                Some((entry.ok()?, count))
+                let text = rest.get(..count)?.join("\n");
+                let entry = dotenvy::from_read_iter(text.as_bytes()).next().transpose().ok()?;
+                let is_clear = entry.as_ref().is_none_or(|(_, value)| is_literal(&text, value));
+                Some((entry.map(|(name, value)| (name, if is_clear { Ok(value) } else { Err(line) })), count))
             });
             rest = rest.get(entry.as_ref().map_or(1, |(_, count)| *count)..).unwrap_or_default();
             let place = || place(&path, line);
             match (entry, name(first)) {
-                (Some((Some((name, value)), _)), _) => drop(values.insert(name, Ok(value.replace(dollar, "$")))),
+                (Some((Some((name, value)), _)), _) => {
+                    drop(values.insert(name, value.map(|value| value.replace(dollar, "$"))));
+                }
                 (Some((None, _)), _) => {}
                 (None, _) if first.trim().is_empty() => {}
                 (None, Some(name)) => drop(values.insert(name.to_owned(), Err(line))),
@@ -78,6 +81,18 @@ impl Dotenv {
         }
         Ok(Self { path, values })
     }
+}
+
+/// Whether the value is what the entry says, but for quotes around it, escapes between double quotes, and a comment. dotenvy
+/// puts `a'b'c` together as a shell does, where other programs keep the quotes.
+fn is_literal(entry: &str, value: &str) -> bool {
+    let written = entry.split_once('=').map_or("", |(_, written)| written.trim_start());
+    let escapes = written.starts_with('"') && written.contains('\\');
+    let stands_between = |quote: &str| {
+        let rest = written.strip_prefix(quote)?.strip_prefix(value)?.strip_prefix(quote)?;
+        Some(rest.is_empty() || rest.starts_with(char::is_whitespace) || (value.is_empty() && rest.starts_with('#')))
+    };
+    escapes || ["", "'", "\""].into_iter().any(|quote| stands_between(quote).unwrap_or(false))
 }
 
 fn place(path: &Path, line: usize) -> String {
@@ -131,7 +146,19 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_read_is_refused_where_it_is_used() {
-        for text in ["PASS WORD", "PASS\\WORD", "PASSWORD'", "'PASS' WORD", "'PASSWORD", "\"PASS\\WORD\""] {
+        for text in [
+            "PASS WORD",
+            "PASS\\WORD",
+            "PASS\\\\WORD",
+            "PASSWORD'",
+            "PASS'WO'RD",
+            "PASS\"WORD\"",
+            "'PASS''WORD'",
+            "'PASS'WORD",
+            "'PASS' WORD",
+            "'PASSWORD",
+            "\"PASS\\WORD\"",
+        ] {
             let error = value(&format!("A=1\nSECRET={text}\n")).unwrap_err();
             assert!(error.contains("/app/.env, line 2, "), "{text}: {error}");
             assert!(!error.contains("PASS") && !error.contains("WORD"), "{text}: {error}");

@@ -37,8 +37,3 @@ impl std::error::Error for ConfigError {}
 fn invalid(variable: &'static str, problem: impl Into<String>, example: &'static str) -> ConfigError {
     ConfigError { variable, problem: problem.into(), example }
 }
-
-/// A blank value is none.
-fn given(value: Option<&str>) -> Option<&str> {
-    value.map(str::trim).filter(|value| !value.is_empty())
-}

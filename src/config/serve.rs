@@ -138,7 +138,7 @@ impl Serve {
             Some("json") => Format::Json,
             Some(_) => return Err(LOG_FORMAT.invalid("is neither pretty nor json")),
         };
-        let body = settings.duration(&BODY_TIMEOUT)?;
+        let body = settings.timeout(&BODY_TIMEOUT)?;
         Ok(Self {
             host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
             port: port.parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?,
@@ -148,11 +148,11 @@ impl Serve {
                 .map_err(|_| RUST_LOG.invalid("is not a filter"))?,
             limits: Limits {
                 connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
-                first_byte: settings.duration(&FIRST_BYTE_TIMEOUT)?,
-                header: settings.duration(&HEADER_TIMEOUT)?,
-                keep_alive: settings.duration(&KEEP_ALIVE_TIMEOUT)?,
+                first_byte: settings.timeout(&FIRST_BYTE_TIMEOUT)?,
+                header: settings.timeout(&HEADER_TIMEOUT)?,
+                keep_alive: settings.timeout(&KEEP_ALIVE_TIMEOUT)?,
                 body,
-                write: settings.duration(&WRITE_TIMEOUT)?,
+                write: settings.timeout(&WRITE_TIMEOUT)?,
                 write_rate: settings.number(&WRITE_RATE, 1 << 30)?,
                 unsent: settings.number(&WRITE_LIMIT, 1 << 40)?,
                 shutdown_delay: settings.duration(&SHUTDOWN_DELAY)?,

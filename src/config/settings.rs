@@ -69,7 +69,18 @@ impl Settings {
 
     pub(super) fn duration(&mut self, variable: &Variable) -> Result<Duration, ConfigError> {
         let value = self.get(variable)?.unwrap_or_default();
-        humantime::parse_duration(&value).map_err(|_| variable.invalid("is not a duration such as 500ms, 10s or 1m"))
+        let duration = humantime::parse_duration(&value);
+        let duration = duration.map_err(|_| variable.invalid("is not a duration such as 500ms, 10s or 1m"))?;
+        if duration > LONGEST {
+            return Err(variable.invalid("is longer than 365 days"));
+        }
+        Ok(duration)
+    }
+
+    /// The time for something to happen. Elsewhere none may stand for no bound; here nothing would ever be in time.
+    pub(super) fn timeout(&mut self, variable: &Variable) -> Result<Duration, ConfigError> {
+        let duration = self.duration(variable)?;
+        if duration.is_zero() { Err(variable.invalid("is no time at all")) } else { Ok(duration) }
     }
 
     pub(super) fn number(&mut self, variable: &Variable, max: usize) -> Result<usize, ConfigError> {
@@ -78,6 +89,8 @@ impl Settings {
     }
 }
 
+/// The clock cannot count to the end of the longest durations that can be written.
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 const QUOTES: [char; 2] = ['"', '\''];
 
 /// The text without white space around it and without one pair of quotes.

@@ -18,7 +18,7 @@ pub struct Variable {
     pub(super) default: Option<&'static str>,
     /// What applies where none is set and no value says it.
     absent: Option<&'static str>,
-    example: Option<&'static str>,
+    pub(super) example: Option<&'static str>,
     /// Whether white space and quotes around the value are part of it.
     pub(super) verbatim: bool,
 }

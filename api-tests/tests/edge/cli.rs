@@ -1,7 +1,10 @@
 use std::{
     fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    io::{BufRead, BufReader, Write},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, net::UnixStream},
+    },
     path::Path,
     process::{Command, Output, Stdio},
 };
@@ -24,12 +27,15 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![("BETTER_AUTH_SECRET", "")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "better-auth-secret-12345678901234567890")], "BETTER_AUTH_SECRET"),
+        (vec![("BETTER_AUTH_SECRET", "\"better-auth-secret-12345678901234567890\"")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "change-me-change-me-change-me-change-me")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_SECRET", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")], "BETTER_AUTH_SECRET"),
         (vec![("BETTER_AUTH_URL", "localhost:3000")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "ftp://app.example")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://:443")], "BETTER_AUTH_URL"),
-        (vec![("BETTER_AUTH_URL", "https://app.example#x")], "BETTER_AUTH_URL"),
+        (vec![("BETTER_AUTH_URL", "https://app.example#x")], "BETTER_AUTH_URL has a fragment"),
+        (vec![("BETTER_AUTH_URL", "https://$DOMAIN/auth")], "BETTER_AUTH_URL is not an http:// or https:// URL"),
+        (vec![("BETTER_AUTH_URL", "https://a.example,https://b.example")], "BETTER_AUTH_URL is not an http:// or"),
         (vec![("BETTER_AUTH_URL", "https://app.example/auth?x=1")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://app.example?")], "BETTER_AUTH_URL"),
         (vec![("BETTER_AUTH_URL", "https://user:PASSWORD@app.example")], "BETTER_AUTH_URL"),
@@ -65,6 +71,16 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
         (vec![good, ("BODY_TIMEOUT", "-1s")], "BODY_TIMEOUT"),
         (vec![good, ("BODY_LIMIT", "64k")], "BODY_LIMIT"),
         (vec![good, ("WRITE_TIMEOUT", "x")], "WRITE_TIMEOUT"),
+        (vec![good, ("FIRST_BYTE_TIMEOUT", "0")], "FIRST_BYTE_TIMEOUT is no time at all"),
+        (vec![good, ("HEADER_TIMEOUT", "0s")], "HEADER_TIMEOUT is no time at all"),
+        (vec![good, ("BODY_TIMEOUT", "0ms")], "BODY_TIMEOUT is no time at all"),
+        (vec![good, ("KEEP_ALIVE_TIMEOUT", "0s")], "KEEP_ALIVE_TIMEOUT is no time at all"),
+        (vec![good, ("WRITE_TIMEOUT", "0s")], "WRITE_TIMEOUT is no time at all"),
+        (vec![good, ("KEEP_ALIVE_TIMEOUT", "500000000000years")], "KEEP_ALIVE_TIMEOUT is longer than 365 days"),
+        (vec![good, ("SHUTDOWN_GRACE", "366days")], "SHUTDOWN_GRACE is longer than 365 days"),
+        (vec![good, ("TOKIO_WORKER_THREADS", "x")], "TOKIO_WORKER_THREADS is not a whole number"),
+        (vec![good, ("TOKIO_WORKER_THREADS", "0")], "TOKIO_WORKER_THREADS is not a whole number"),
+        (vec![good, ("TOKIO_WORKER_THREADS", " "), ("HOST", "192.0.2.1")], "HOST and PORT: cannot listen"),
         (vec![good, ("SHUTDOWN_DELAY", "x")], "SHUTDOWN_DELAY"),
         (vec![good, ("SHUTDOWN_GRACE", "x")], "SHUTDOWN_GRACE"),
     ] {
@@ -139,13 +155,49 @@ fn dev_serves_also_where_it_cannot_print_what_to_do_next() {
         let mut command = Command::new(binary());
         command.arg("dev").current_dir(folder.path()).env_clear().envs([("PORT", "0"), ("LOG_FORMAT", "json")]);
         let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let told: Vec<String> = lines.take_while(|line| !line.contains("\"ready\"")).collect();
-        assert!(told.iter().any(|line| line.contains("cannot be printed")), "{kind}: {told:?}");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains("cannot be printed")), "{kind}");
         assert!(child.try_wait().unwrap().is_none(), "{kind}: it has ended");
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+/// A stream that takes nothing more, and its reader.
+fn stalled() -> (UnixStream, Stdio) {
+    let (reader, mut writer) = UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x'; 1024]).is_ok() {}
+    while writer.write(b"x").is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, OwnedFd::from(writer).into())
+}
+
+#[test]
+fn a_reader_of_the_last_line_that_stalls_keeps_no_process() {
+    let folder = tempdir().unwrap();
+    for environment in [("PORT", "x"), ("DATABASE_URL", "sqlite://.")] {
+        let (reader, stderr) = stalled();
+        let mut command = Command::new(binary());
+        command.arg("serve").current_dir(folder.path()).env_clear();
+        command.envs([("PORT", "0"), ("BETTER_AUTH_SECRET", SECRET), environment]);
+        assert_eq!(command.stderr(stderr).status().unwrap().code(), Some(2), "{environment:?}");
+        drop(reader);
+    }
+}
+
+#[test]
+fn dev_serves_and_stops_also_where_nobody_reads_what_to_do_next() {
+    let folder = tempdir().unwrap();
+    let (reader, stdout) = stalled();
+    let mut command = Command::new(binary());
+    command.arg("dev").current_dir(folder.path()).env_clear().envs([("PORT", "0"), ("LOG_FORMAT", "json")]);
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("\"ready\"")));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(reader);
 }
 
 #[test]
@@ -163,6 +215,19 @@ fn a_printed_token_is_good_for_its_user_and_its_time() {
     }
     let output = run(server.folder(), &["token", "--sub", "alice"], &[]);
     assert_eq!(output.status.code(), Some(2), "no secret is set, and dev has made none");
+}
+
+#[test]
+fn no_token_is_printed_for_an_id_that_servers_refuse() {
+    let folder = tempdir().unwrap();
+    for user in ["", "a\nb", &"x".repeat(256)] {
+        let output = run(folder.path(), &["token", "--sub", user], &[("BETTER_AUTH_SECRET", SECRET)]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.stdout.is_empty() && output.status.code() == Some(2), "{user}: {errors}");
+        assert!(errors.contains("--sub <SUB>': must "), "{user}: {errors}");
+    }
+    let longest = "ü".repeat(255);
+    assert!(run(folder.path(), &["token", "--sub", &longest], &[("BETTER_AUTH_SECRET", SECRET)]).status.success());
 }
 
 #[test]

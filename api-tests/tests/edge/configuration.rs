@@ -149,6 +149,8 @@ fn an_example_is_of_the_kind_of_the_url() {
     for (variable, value, example) in [
         ("DATABASE_URL", "postgresql:///x", "postgresql://user:password@host/database"),
         ("NEON_DB_URL", "postgresql+asyncpg://u:p@h/d", "postgresql://user:password@host/database"),
+        ("NEON_DB_URL", "https://console.neon.tech", "postgresql://user:password@host/database"),
+        ("DATABASE_URL", "psql 'postgresql://u:p@h/d'", "postgresql://user:password@host/database"),
         ("DATABASE_URL", "sqlite://", "sqlite://data/todo.db?mode=rwc"),
     ] {
         let (line, _) = serve(folder.path(), &[], &[(variable, value)]);

@@ -80,6 +80,8 @@ pub struct InvalidUrl {
 impl DatabaseUrl {
     /// The database where none is named, as a URL.
     pub const EMBEDDED: &str = "sqlite://data/todo.db?mode=rwc";
+    /// An example of the URL of a server.
+    pub const SERVER: &str = "postgresql://user:password@host/database";
 
     /// The database where none is named.
     #[must_use]
@@ -88,9 +90,6 @@ impl DatabaseUrl {
     }
 }
 
-/// An example of a PostgreSQL URL.
-const SERVER: &str = "postgresql://user:password@host/database";
-
 impl FromStr for DatabaseUrl {
     type Err = InvalidUrl;
 
@@ -98,7 +97,7 @@ impl FromStr for DatabaseUrl {
         let (scheme, rest) = url.split_once(':').unwrap_or_default();
         let scheme = scheme.to_ascii_lowercase();
         let address = rest.strip_prefix("//");
-        let server = |problem| InvalidUrl { problem, example: SERVER };
+        let server = |problem| InvalidUrl { problem, example: Self::SERVER };
         let file = |problem: &'static str| InvalidUrl { problem: problem.into(), example: Self::EMBEDDED };
         match (scheme.as_str(), address) {
             ("postgres" | "postgresql", Some(address)) => {
@@ -119,6 +118,10 @@ impl FromStr for DatabaseUrl {
                 Err(file("names a driver of another program; write sqlite:// without it"))
             }
             ("file", _) => Err(file("must start with sqlite:// instead of file:")),
+            // A command such as psql, an assignment or a slip of the pen.
+            (scheme, _) if scheme.contains("postgres") => {
+                Err(server("must start with postgresql://, without a command, a name or a quote before it".into()))
+            }
             _ => Err(file("must start with sqlite:// or postgresql://")),
         }
     }

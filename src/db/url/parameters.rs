@@ -102,10 +102,15 @@ impl Parameters {
         for (n, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let unknown = || {
-                // It may be the rest of a password with an `&`.
+                // It may be the rest of a password with an `&`, or a word that is no parameter.
                 let secret = found.iter().any(|(name, _)| name.ends_with("password"));
-                let named = !secret && name.len() < 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-                let which = if named { name.to_owned() } else { format!("parameter number {}", n + 1) };
+                let is_name =
+                    (1..40).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                let which = if is_name && pair.contains('=') && !secret {
+                    name.to_owned()
+                } else {
+                    format!("parameter number {}", n + 1)
+                };
                 format!("has {which}, which is unknown here; leave it out, or percent-encode an & as %26")
             };
             let name = known(name).ok_or_else(unknown)?;

@@ -177,6 +177,9 @@ fn each_host(config: &Config, authority: &str, parameters: &mut Parameters, tls:
             let (host, port) = entry.split_at(colon);
             (host, port.trim_start_matches(':'))
         });
+        if host.contains(':') && !host.starts_with('[') {
+            return Err("has a host with a colon; write an IPv6 address in brackets, such as [::1]".into());
+        }
         hosts.push(parameters::decode(host, "host")?);
         ports.push(parameters::decode(port, "port")?);
     }

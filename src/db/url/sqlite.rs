@@ -12,6 +12,12 @@ pub(super) fn parse(rest: &str) -> Result<SqliteFile, &'static str> {
     if path == ":memory:" {
         return Err("names a database in memory, which would lose every task at the end");
     }
+    if path.starts_with("file:") {
+        return Err("has file: before its path; leave it out");
+    }
+    if path.split('/').next().is_some_and(|first| first.contains(':') && first.contains('@')) {
+        return Err("has a user and a password, which a file does not have");
+    }
     if path.starts_with("/./") || path.starts_with("/../") {
         return Err("has three slashes before a relative path; write two: sqlite://data/todo.db");
     }

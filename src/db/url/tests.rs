@@ -305,6 +305,8 @@ fn no_part_of_a_password_passes_for_anything_else() {
         "postgresql://h/d?password=a&PASSWORD=b",
         "postgresql://h/d?password=a&PASSWORD",
         "postgresql://h/d?PASSWORD@x",
+        "postgresql://h/d?PASSWORD1",
+        "postgresql://u:p@h/d?sslmode=require&PASSWORD1",
         "postgresql://PASSWORD:PASSWORD:1@h@h",
         "postgresql://u:p@PASSWORD$/d",
         "postgresql://u:p@h:PASSWORD/d",
@@ -346,6 +348,16 @@ fn a_url_that_names_no_lasting_database_is_refused_with_one_of_its_kind() {
         ("postgresql://u:PASSWORD@a,,b/d", "host"),
         ("postgresql://u:PASSWORD@a:1,b:2,c/d?port=1,2", "port"),
         ("postgresql://u:PASSWORD@h%FF/d", "UTF-8"),
+        ("postgresql://u:PASSWORD@fe80::1:2/d", "in brackets"),
+        ("postgresql://u:PASSWORD@h/d?=x", "has parameter number 1, which"),
+        ("psql 'postgresql://u:PASSWORD@h/d'", "without a command"),
+        ("DATABASE_URL=postgresql://u:PASSWORD@h/d", "without a command"),
+        ("'postgresql://u:PASSWORD@h/d';", "without a command"),
+        ("postgress://u:PASSWORD@h/d", "must start with postgresql://"),
+        ("sqlite://file:todo.db?mode=rwc", "file:"),
+        ("mysql://u:PASSWORD@h/d", "sqlite:// or postgresql://"),
+        ("sqlite:file:todo.db", "file:"),
+        ("sqlite://u:PASSWORD@h/d", "a user and a password"),
     ] {
         let InvalidUrl { problem, example } = url.parse::<DatabaseUrl>().unwrap_err();
         assert!(problem.contains(says) && !problem.contains("PASSWORD"), "{url}: {problem}");
