@@ -99,8 +99,10 @@ fn permit(request: &HeaderMap) -> Response {
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let list = lines.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>().ok()?.join(", ");
-    let is_name = |name: &str| HeaderName::try_from(name.trim()).is_ok();
-    (list.len() <= REQUEST_HEADERS_MAX && list.split(',').all(is_name)).then(|| HeaderValue::try_from(list).ok())?
+    // A list may have empty elements (RFC 9110, section 5.6.1).
+    let mut names = list.split(',').map(str::trim).filter(|name| !name.is_empty()).peekable();
+    let any = list.len() <= REQUEST_HEADERS_MAX && names.peek().is_some();
+    (any && names.all(|name| HeaderName::try_from(name).is_ok())).then(|| HeaderValue::try_from(list).ok())?
 }
 
 /// Schemes whose pages send another origin, or none.

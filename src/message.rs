@@ -1,8 +1,10 @@
 //! Requests that RFC 9112 has a server refuse, and hyper lets through: a proxy might read them in another way.
 
+use std::net::Ipv6Addr;
+
 use poem::{
     Request,
-    http::{HeaderValue, Version, header, uri::Authority},
+    http::{HeaderValue, Version, header},
 };
 
 use crate::problem::{Code, Problem};
@@ -35,10 +37,18 @@ pub fn check(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Section 7.2 of RFC 9110: a host and, if need be, a port; empty where the target has no authority.
+/// A host and, if need be, a port (RFC 9110, section 7.2); empty where the target has no authority.
 fn is_host(value: &HeaderValue) -> bool {
-    let Ok(authority) = Authority::try_from(value.as_bytes()) else { return value.is_empty() };
-    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or("@");
-    let port = port.strip_prefix(':').unwrap_or(if port.is_empty() { "" } else { "@" });
-    port.bytes().all(|byte| byte.is_ascii_digit())
+    let Ok(value) = value.to_str() else { return false };
+    // An IPv6 address in brackets, or a registered name (RFC 3986, section 3.2.2).
+    let bracketed = value.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let (is_host, port) = if let Some((address, port)) = bracketed {
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = value.split_at(value.find(':').unwrap_or(value.len()));
+        let in_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
+        (name.bytes().all(in_name), port)
+    };
+    let digits = port.strip_prefix(':').unwrap_or(port);
+    is_host && digits.bytes().all(|byte| byte.is_ascii_digit()) && (port.is_empty() || port.starts_with(':'))
 }

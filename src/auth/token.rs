@@ -8,8 +8,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::{Deserialize, Serialize, de::IgnoredAny};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+};
 
 use super::{Jwks, Key, Secret, User, jwks::Verified, key};
 
@@ -77,8 +79,73 @@ impl fmt::Display for TokenError {
     }
 }
 
-/// A member as it was sent, `null` included; the token may have it once.
-type Member = Option<Value>;
+/// A member as it was sent; the token may have it once.
+type Member = Option<Sent>;
+
+/// As much of a value as tells whether it has the right type.
+enum Sent {
+    Text(String),
+    Number(f64),
+    Texts(Vec<String>),
+    /// `null` and all else.
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Sent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SentVisitor)
+    }
+}
+
+struct SentVisitor;
+
+impl<'de> Visitor<'de> for SentVisitor {
+    type Value = Sent;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Sent, E> {
+        Ok(Sent::Text(text.to_owned()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Sent, E> {
+        f64::deserialize(number.into_deserializer()).map(Sent::Number)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Sent, E> {
+        f64::deserialize(number.into_deserializer()).map(Sent::Number)
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Sent, E> {
+        Ok(Sent::Number(number))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Sent, A::Error> {
+        let (mut texts, mut others) = (Vec::new(), false);
+        while let Some(element) = list.next_element()? {
+            match element {
+                Sent::Text(text) => texts.push(text),
+                _ => others = true,
+            }
+        }
+        Ok(if others { Sent::Other } else { Sent::Texts(texts) })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Sent, A::Error> {
+        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Sent::Other)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Sent, E> {
+        Ok(Sent::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Sent, E> {
+        Ok(Sent::Other)
+    }
+}
 
 #[derive(Deserialize)]
 struct JoseHeader {
@@ -111,27 +178,32 @@ struct Claims {
 fn text(name: &'static str, member: Member) -> Result<Option<String>, TokenError> {
     match member {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
+        Some(Sent::Text(text)) => Ok(Some(text)),
         Some(_) => Err(TokenError::Wrong(name, "must be a string")),
     }
 }
 
 /// A NumericDate (RFC 7519, section 2): seconds since 1970, with or without a fraction.
 fn time(name: &'static str, member: &Member) -> Result<Option<f64>, TokenError> {
-    let number = |value: &Value| value.as_f64().ok_or(TokenError::Wrong(name, "must be a number"));
-    member.as_ref().map(number).transpose()
-}
-
-/// One audience or several.
-fn audiences(member: Member) -> Result<Option<Vec<String>>, TokenError> {
-    let one = |value| match value {
-        Value::String(text) => Ok(text),
-        _ => Err(TokenError::Wrong("aud", "must be a string or a list of strings")),
-    };
     match member {
         None => Ok(None),
-        Some(Value::Array(all)) => all.into_iter().map(one).collect::<Result<_, _>>().map(Some),
-        Some(value) => one(value).map(|audience| Some(vec![audience])),
+        Some(Sent::Number(seconds)) => Ok(Some(*seconds)),
+        Some(_) => Err(TokenError::Wrong(name, "must be a number")),
+    }
+}
+
+/// Sees that the token is for this audience, alone or among others.
+fn check_audience(member: Member, expected: Option<&String>) -> Result<(), TokenError> {
+    let meant = match member {
+        None => expected.map_or(Some(true), |_| None),
+        Some(Sent::Text(audience)) => Some(expected.is_none_or(|expected| audience == *expected)),
+        Some(Sent::Texts(audiences)) => Some(expected.is_none_or(|expected| audiences.contains(expected))),
+        Some(_) => return Err(TokenError::Wrong("aud", "must be a string or a list of strings")),
+    };
+    match meant {
+        Some(true) => Ok(()),
+        Some(false) => Err(TokenError::Wrong("aud", "does not name the audience that this server expects")),
+        None => Err(TokenError::Missing("aud")),
     }
 }
 
@@ -184,7 +256,7 @@ impl Verifier {
     fn accept(&self, claims: Claims) -> Result<Verified, TokenError> {
         let exp = time("exp", &claims.exp)?.ok_or(TokenError::Missing("exp"))?;
         let (nbf, iat) = (time("nbf", &claims.nbf)?, time("iat", &claims.iat)?);
-        let (iss, aud) = (text("iss", claims.iss)?, audiences(claims.aud)?);
+        let iss = text("iss", claims.iss)?;
         let sub = text("sub", claims.sub)?.ok_or(TokenError::Missing("sub"))?;
         in_time(exp)?;
         let now = now().as_secs_f64();
@@ -198,11 +270,7 @@ impl Verifier {
         {
             return Err(TokenError::Wrong("iss", "is not the issuer that this server expects"));
         }
-        if let Some(expected) = &self.audience
-            && !aud.ok_or(TokenError::Missing("aud"))?.contains(expected)
-        {
-            return Err(TokenError::Wrong("aud", "does not name the audience that this server expects"));
-        }
+        check_audience(claims.aud, self.audience.as_ref())?;
         check_subject(&sub).map_err(|rule| TokenError::Wrong("sub", rule))?;
         Ok(Verified { user: User(sub.into()), expires: exp })
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use poem::http::HeaderValue;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
@@ -144,8 +144,7 @@ impl Serve {
             port: port.parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?,
             cors: Cors::of(cors.as_deref().or(origin).map_or(Ok(Vec::new()), origins)?),
             log_format,
-            log_filter: EnvFilter::try_new(settings.get(&RUST_LOG)?.unwrap_or_default())
-                .map_err(|_| RUST_LOG.invalid("is not a filter"))?,
+            log_filter: log_filter(&settings.get(&RUST_LOG)?.unwrap_or_default())?,
             limits: Limits {
                 connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
                 first_byte: settings.timeout(&FIRST_BYTE_TIMEOUT)?,
@@ -169,4 +168,14 @@ fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
         cors::origin(entry).map_err(|problem| CORS_ORIGINS.invalid(format!("cannot be used: entry {number} {problem}")))
     };
     entries.zip(1..).map(origin).collect()
+}
+
+/// A filter that lets something through, or `off`. A lone word that is no level would be the name of a crate, and hide all else.
+fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
+    let ours = |part: &str| part.starts_with(env!("CARGO_CRATE_NAME"));
+    let tells = |part: &str| part.contains('=') || ours(part) || part.parse::<LevelFilter>().is_ok();
+    if !text.split(',').map(str::trim).any(tells) {
+        return Err(RUST_LOG.invalid("has no level: error, warn, info, debug, trace or off"));
+    }
+    EnvFilter::try_new(text).map_err(|_| RUST_LOG.invalid("is not a filter"))
 }

@@ -186,8 +186,9 @@ impl Connections {
     /// many, those that wait the longest are given up.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
-        connection.unsent.store(size, Relaxed);
+        // The total first: it must never be less than its parts.
         let unsent = self.unsent.fetch_add(size, Relaxed) + size;
+        connection.unsent.store(size, Relaxed);
         if unsent > self.unsent_limit {
             self.give_up_answers(connection);
         }

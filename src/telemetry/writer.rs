@@ -129,7 +129,9 @@ impl Shared {
 
             let mut queue = self.lock();
             queue.lost += lost;
-            let lost = if lost == 0 { mem::take(&mut queue.lost) } else { 0 };
+            // Only where there is room for the report itself.
+            let reports = lost == 0 && queue.lines.len() < QUEUE;
+            let lost = if reports { mem::take(&mut queue.lost) } else { 0 };
             if lost > 0 {
                 drop(queue);
                 tracing::warn!(lost, "lines of the log were lost");

@@ -260,6 +260,22 @@ fn a_file_that_cannot_be_used_is_reported_by_its_path_and_line_alone() {
 }
 
 #[test]
+fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
+    let folder = tempdir().unwrap();
+    for filter in ["warning", "verbose", "hyper", "sea_orm,poem"] {
+        let output = run(folder.path(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", filter)]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{filter}");
+        assert!(errors.starts_with("todo-api: RUST_LOG has no level"), "{filter}: {errors}");
+    }
+    for filter in ["off", "WARN", "todo_api", "info,hyper", "todo_api=debug", "todo_api::db=trace"] {
+        let environment = [("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", filter), ("HOST", NOWHERE)];
+        let output = run(folder.path(), &["serve"], &environment);
+        assert!(String::from_utf8(output.stderr).unwrap().contains(STARTED), "{filter}");
+    }
+}
+
+#[test]
 fn no_error_repeats_what_may_be_a_secret() {
     let folder = tempdir().unwrap();
     let url = "postgresql://u:1/PASSWORD@PRIVATE:x/d";
