@@ -1,10 +1,11 @@
 //! What becomes of the log never reaches requests, nor the process.
 
 use std::{
-    io::{self, BufRead, BufReader, Read, Write, pipe},
+    io::{self, BufRead, BufReader, PipeReader, Read, Write, pipe},
     net::TcpStream,
     os::{fd::OwnedFd, unix::net::UnixStream},
     process::{Child, Command, ExitStatus, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -95,12 +96,25 @@ fn count(log: impl BufRead) -> (usize, usize) {
 /// Lines that a server writes when it stops.
 const LAST: usize = 2;
 
-#[test]
-fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
+/// A server that logs to a pipe, its log behind `ready`, and its address.
+fn piped() -> (Logging, BufReader<PipeReader>, String) {
     let (reader, writer) = pipe().unwrap();
-    let mut server = Logging::to(writer);
+    let server = Logging::to(writer);
     let mut log = BufReader::new(reader);
     let address = ready(&mut log);
+    (server, log, address)
+}
+
+/// Stops the server in order while its log is read to the end: counts as [`count`].
+fn stop_and_count(mut server: Logging, log: impl BufRead + Send + 'static) -> (usize, usize) {
+    let counting = thread::spawn(|| count(log));
+    assert_eq!(server.stop().code(), Some(0));
+    counting.join().unwrap()
+}
+
+#[test]
+fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
+    let (mut server, log, address) = piped();
     requests(&address, 500);
     drop(log);
     requests(&address, 500);
@@ -109,35 +123,25 @@ fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
 
 #[test]
 fn a_log_that_stalls_keeps_its_lines_until_it_goes_on() {
-    let (reader, writer) = pipe().unwrap();
-    let mut server = Logging::to(writer);
-    let mut log = BufReader::new(reader);
-    requests(&ready(&mut log), 1000);
-    let counting = std::thread::spawn(|| count(log));
-    assert_eq!(server.stop().code(), Some(0));
-    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
+    let (server, log, address) = piped();
+    requests(&address, 1000);
+    assert_eq!(stop_and_count(server, log), (1000 + LAST, 0));
 }
 
 #[test]
 fn what_a_stalled_log_has_no_room_for_is_counted() {
-    let (reader, writer) = pipe().unwrap();
-    let mut server = Logging::to(writer);
-    let mut log = BufReader::new(reader);
-    requests(&ready(&mut log), 10_000);
-    let counting = std::thread::spawn(|| count(log));
+    let (server, log, address) = piped();
+    requests(&address, 10_000);
     // The report comes with the first line that can be written.
-    assert_eq!(server.stop().code(), Some(0));
-    let (logged, lost) = counting.join().unwrap();
+    let (logged, lost) = stop_and_count(server, log);
     assert!(lost > 0);
     assert_eq!(logged + lost, 10_000 + LAST);
 }
 
 #[test]
 fn a_log_that_stalls_for_ever_keeps_no_process() {
-    let (reader, writer) = pipe().unwrap();
-    let mut server = Logging::to(writer);
-    let mut log = BufReader::new(reader);
-    requests(&ready(&mut log), 1000);
+    let (mut server, log, address) = piped();
+    requests(&address, 1000);
     assert_eq!(server.stop().code(), Some(0));
     drop(log);
 }
@@ -146,12 +150,10 @@ fn a_log_that_stalls_for_ever_keeps_no_process() {
 fn a_log_that_another_process_made_not_to_block_loses_no_line() {
     let (reader, writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
-    let mut server = Logging::to(OwnedFd::from(writer));
+    let server = Logging::to(OwnedFd::from(writer));
     let mut log = BufReader::new(reader);
     requests(&ready(&mut log), 1000);
-    let counting = std::thread::spawn(|| count(log));
-    assert_eq!(server.stop().code(), Some(0));
-    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
+    assert_eq!(stop_and_count(server, log), (1000 + LAST, 0));
 }
 
 #[test]
@@ -169,16 +171,4 @@ fn a_log_on_a_full_disk_loses_lines_says_how_many_and_goes_on() {
         lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|line| line["message"] == WARNING)
     };
     while !reported() {}
-}
-
-#[test]
-fn all_that_was_logged_is_written_before_the_process_ends() {
-    let (reader, writer) = pipe().unwrap();
-    let mut server = Logging::to(writer);
-    let mut log = BufReader::new(reader);
-    let address = ready(&mut log);
-    let counting = std::thread::spawn(|| count(log));
-    requests(&address, 1000);
-    assert_eq!(server.stop().code(), Some(0));
-    assert_eq!(counting.join().unwrap(), (1000 + LAST, 0));
 }
