@@ -22,8 +22,8 @@ test: ## Run every test there is; installs what is missing (through apt, as root
 	@scripts/require cargo cc chromium curl haproxy kill node postgres python3 unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
-	cargo test --workspace
-	cargo run --quiet --package api-tests --bin unseen
+	cargo test
+	cargo run --quiet --bin unseen
 	bench/load --smoke --server target/debug/todo-api
 	npm ci
 	npm run build --workspace client --workspace examples/web
@@ -51,12 +51,12 @@ client: ## Write the types of the TypeScript client anew from openapi.yaml
 .PHONY: conformance
 conformance: ## Hold the server against its document with ten times the requests of `make test`
 	@scripts/require cargo cc postgres python3 venv
-	CONFORMANCE_EXAMPLES=500 cargo test --package api-tests --test conformance -- --nocapture
+	CONFORMANCE_EXAMPLES=500 cargo test --test conformance -- --nocapture
 
 .PHONY: bench
 bench: ## Measure: throughput, latencies, CPU time and memory on both databases, and what a deep page costs
 	@scripts/require cargo cc postgres python3 wrk
-	cargo build --release
+	cargo build --release --package todo-api
 	bench/load
 	bench/pages
 
