@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::Verifier,
-    context::{Context, Shared},
+    context::{BodyLimits, Context, Shared},
     contract::{Contract, InvalidDocument},
     cors::Cors,
     db::Db,
@@ -21,7 +21,6 @@ use crate::{
     health::Stopping,
     message,
     openapi::{self, Version},
-    payload::BodyLimits,
     problem::{Code, Problem},
     tasks::TasksApi,
 };

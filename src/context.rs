@@ -1,15 +1,26 @@
 //! What extractors need to know, carried by each request.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use poem::Request;
 
 use crate::{
     auth::{User, Verifier},
     contract::Contract,
-    payload::BodyLimits,
     problem::Problem,
 };
+
+/// Bounds of a request body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Its size in bytes.
+    pub size: usize,
+    /// The time for all of it to arrive.
+    pub time: Duration,
+}
 
 /// What is the same for every request.
 #[derive(Debug)]

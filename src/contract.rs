@@ -10,13 +10,12 @@ use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
 };
-use poem::{FromRequest, PathPattern, Request, RequestBody, http::Method};
+use poem::{PathPattern, Request, http::Method};
 use poem_openapi::registry::MetaSchemaRef;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    context::Context,
     problem::{Problem, Violation},
     timestamp::Timestamp,
 };
@@ -238,19 +237,6 @@ impl Schema {
             _ => error.to_string(),
         };
         vec![(at, detail)]
-    }
-}
-
-/// Query parameters that the document declares, and none else: for operations without a body, whose
-/// [`Body`](crate::payload::Body) sees to that otherwise. It stands behind the bearer and the headers, since arguments
-/// are extracted in order.
-#[derive(Debug)]
-pub struct DeclaredQuery;
-
-impl<'a> FromRequest<'a> for DeclaredQuery {
-    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let violations = Context::of(request)?.contract().check_query(request)?;
-        if violations.is_empty() { Ok(Self) } else { Err(Problem::validation(violations).into()) }
     }
 }
 

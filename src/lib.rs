@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod bearer;
 pub mod config;
 pub mod context;
 pub mod contract;
@@ -17,6 +18,7 @@ pub mod message;
 pub mod openapi;
 pub mod payload;
 pub mod problem;
+pub mod query;
 pub mod server;
 pub mod startup;
 pub mod tasks;

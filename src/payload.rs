@@ -1,7 +1,5 @@
 //! JSON bodies: requests are checked against the derived document, answers are written by serde.
 
-use std::time::Duration;
-
 use futures_util::{Stream, TryStreamExt};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
@@ -22,15 +20,6 @@ use crate::{
 };
 
 const MEDIA_TYPE: &str = "application/json";
-
-/// Bounds of a request body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BodyLimits {
-    /// Its size in bytes.
-    pub size: usize,
-    /// The time for all of it to arrive.
-    pub time: Duration,
-}
 
 /// A JSON answer.
 #[derive(Debug)]

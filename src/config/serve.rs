@@ -7,8 +7,8 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
+    context::BodyLimits,
     cors::{self, Cors},
-    payload::BodyLimits,
     server::Limits,
     telemetry::Format,
 };

@@ -16,14 +16,14 @@ use super::{
     store::{Creation, List, StoreError, Tasks},
 };
 use crate::{
-    auth::Bearer,
-    contract::DeclaredQuery,
+    bearer::Bearer,
     db::Db,
     etag::{ETag, IfMatch, IfNoneMatch},
     fail::{BODY, Fail, IF_MATCH, IF_NONE_MATCH, ITEM, KEY},
     header::OptionalHeader,
     payload::{Body, Json},
     problem::{Code, Problem, Violation},
+    query::DeclaredQuery,
 };
 
 /// The task endpoints.
