@@ -6,6 +6,7 @@ mod document;
 mod issuer;
 mod pooler;
 mod postgres;
+mod programs;
 mod proxy;
 mod server;
 mod token;
@@ -19,8 +20,9 @@ pub use self::{
     issuer::{Issuer, Reply},
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
+    programs::{binary, faults},
     proxy::Proxy,
-    server::{Database, Server, binary, faults},
+    server::{Database, Server},
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,
 };
