@@ -27,7 +27,7 @@ const WRITE: usize = 4096;
 /// Between two attempts where another process has made the pipe one that does not block.
 const PAUSE: Duration = Duration::from_millis(10);
 /// At the end the log may take so long to accept a write, and so long in all.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_END: Duration = Duration::from_secs(10);
 
 /// The log. When it is dropped, what waits is written, and logging ends.

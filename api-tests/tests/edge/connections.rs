@@ -249,7 +249,7 @@ fn a_client_that_takes_a_little_of_its_answer_now_and_then_is_cut() {
 
 #[test]
 fn a_client_that_takes_its_answer_steadily_may_take_long() {
-    let environment = [("WRITE_TIMEOUT", "1s"), ("WRITE_RATE", "1024")];
+    let environment = [("WRITE_TIMEOUT", "3s"), ("WRITE_RATE", "1024")];
     let server = Server::with(Database::Sqlite, &environment);
     let mut stream = connect(&server);
     let requests = 4;
@@ -263,7 +263,7 @@ fn a_client_that_takes_its_answer_steadily_may_take_long() {
             0 => break,
             count => taken.extend_from_slice(&part[..count]),
         }
-        std::thread::sleep(Duration::from_millis(30));
+        std::thread::sleep(Duration::from_millis(100));
     }
     let answers = String::from_utf8(taken).unwrap().matches("HTTP/1.1 200").count();
     assert_eq!(answers, requests, "all of it, over several times WRITE_TIMEOUT");
