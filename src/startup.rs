@@ -195,12 +195,12 @@ fn possible_connections(wanted: usize) -> usize {
     if limit >= files {
         return wanted;
     }
-    let connections = usize::try_from(limit.saturating_sub(OTHER_FILES).max(limit / 2)).unwrap_or(wanted);
+    let connections = usize::try_from(limit.saturating_sub(OTHER_FILES).max(limit / 2).max(1)).unwrap_or(wanted);
     tracing::warn!(connections, "the limit of open files leaves no room for MAX_CONNECTIONS; raise it with ulimit -n");
     connections
 }
 
-/// Waits for the first signal that asks the process to end: any of those that would else end it at once.
+/// Waits for the first signal that asks the process to end.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     // A shell's `nohup` has it ignored.
     let hangup = (!is_ignored(SignalKind::hangup())).then(SignalKind::hangup);

@@ -1,7 +1,6 @@
 //! All open connections: which of them is closed where there is no room for one more, or for one more answer.
 
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     io,
     sync::{
@@ -194,40 +193,51 @@ impl Connections {
         }
     }
 
-    /// Notes that the answer of a connection is sent, or given up.
-    pub(super) fn release(&self, connection: &Connection) {
-        self.unsent.fetch_sub(connection.unsent.swap(0, Relaxed), Relaxed);
+    /// Notes that the answer of a connection is sent or given up; returns whether any of it was waiting.
+    pub(super) fn release(&self, connection: &Connection) -> bool {
+        let unsent = connection.unsent.swap(0, Relaxed);
+        self.unsent.fetch_sub(unsent, Relaxed);
+        unsent > 0
     }
 
-    /// Closes the connections whose clients are waited for the longest.
+    /// Closes the connections that have been idle the longest.
     pub(super) fn close_longest_idle(&self) {
         let open = self.open();
         let mut idle: Vec<_> = open.all.values().collect();
-        idle.sort_unstable_by_key(|(connection, _)| connection.since.load(Relaxed));
+        // Each key is read once: it may change meanwhile, and a sort panics over an order that contradicts itself.
+        idle.sort_by_cached_key(|(connection, _)| connection.since.load(Relaxed));
         let idle = idle.into_iter().filter(|(connection, _)| connection.close_idle());
         let closed = idle.take(self.limit.div_ceil(SHARE)).map(|(_, task)| task.abort()).count();
         drop(open);
         if closed > 0 {
-            self.warn(0, "there is no room for more connections: those that are idle the longest are closed");
+            self.warn(0, "there is no room for more connections: closing those that have been idle the longest");
         }
     }
 
+    /// Gives up the answers that have waited the longest, except the newest, until the rest are within the limit.
     fn give_up_answers(&self, newest: &Connection) {
         let open = self.open();
         let waits = |(connection, _): &&(Arc<Connection>, AbortHandle)| {
             connection.unsent.load(Relaxed) > 0 && !std::ptr::eq(&raw const **connection, newest)
         };
         let mut waiting: Vec<_> = open.all.values().filter(waits).collect();
-        waiting.sort_unstable_by_key(|(connection, _)| Reverse(connection.since.load(Relaxed)));
-        while self.unsent.load(Relaxed) > self.unsent_limit
-            && let Some((connection, task)) = waiting.pop()
-        {
-            connection.enter(Phase::Closed);
-            self.release(connection);
-            task.abort();
+        waiting.sort_by_cached_key(|(connection, _)| connection.since.load(Relaxed));
+        let mut given_up = false;
+        for (connection, task) in waiting {
+            if self.unsent.load(Relaxed) <= self.unsent_limit {
+                break;
+            }
+            // One that has been sent meanwhile is left alone.
+            if self.release(connection) {
+                connection.enter(Phase::Closed);
+                task.abort();
+                given_up = true;
+            }
         }
         drop(open);
-        self.warn(1, "clients read their answers too slowly: those that wait the longest are given up");
+        if given_up {
+            self.warn(1, "clients read too slowly: giving up the answers that have waited the longest");
+        }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -259,5 +269,33 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.connections.open().all.remove(&self.id);
         self.connections.release(&self.connection);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, thread};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_are_put_in_order_while_their_clients_come_and_go() {
+        let connections = Arc::new(Connections::new(5000, 0));
+        let mut all = Vec::new();
+        for _ in 0..5000 {
+            let connection = connections.connection();
+            assert!(connection.enter(Phase::Serving));
+            connections.spawn(connection.clone(), connections.permit().await, pending());
+            all.push(connection);
+        }
+        thread::scope(|scope| {
+            let closing = scope.spawn(|| (0..200).for_each(|_| connections.close_longest_idle()));
+            while !closing.is_finished() {
+                for connection in &all {
+                    connections.wait_for_client(connection, Instant::now());
+                }
+            }
+        });
+        assert_eq!(connections.open().all.len(), 5000, "each is being served");
     }
 }
