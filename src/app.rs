@@ -27,7 +27,7 @@ use crate::{
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-/// What some path takes.
+/// The methods of all paths together.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");

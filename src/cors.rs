@@ -9,7 +9,7 @@ use url::Url;
 use crate::host;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE");
-/// What the API reads, for a preflight that does not say what it needs.
+/// The headers that the API reads, for a preflight that asks for none.
 const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key");
 const EXPOSED_HEADERS: HeaderValue =
@@ -31,7 +31,7 @@ const VARY_OF_OPTIONS: HeaderValue = HeaderValue::from_static(
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cors(Vec<HeaderValue>);
 
-/// What CORS has to say of one request: taken from the request, applied to its answer.
+/// The CORS state of one request: taken from the request, applied to its answer.
 #[derive(Debug)]
 pub struct Exchange {
     origin: Option<HeaderValue>,
@@ -46,7 +46,7 @@ impl Cors {
         Self(origins)
     }
 
-    /// What an answer to this request needs.
+    /// The CORS state of this request.
     #[must_use]
     pub fn exchange(&self, method: &Method, request: &HeaderMap) -> Exchange {
         let mut sent = request.get_all(header::ORIGIN).iter();

@@ -103,7 +103,7 @@ impl HeaderField for IfNoneMatch {
 }
 
 /// Whether `If-None-Match` of the request has this tag, compared weakly (RFC 9110, section 13.1.2): then the caller has the
-/// document already. A value that is no list of tags names none: the document is sent again, and nothing is lost.
+/// document already. A malformed value matches nothing: the document is sent again, which does no harm.
 #[must_use]
 pub fn is_known(request: &Request, opaque: &str) -> bool {
     let Some(value) = header::value(request, IF_NONE_MATCH.as_str()) else { return false };

@@ -1,4 +1,4 @@
-//! Hosts that pages and servers can have.
+//! Host names and addresses that can exist.
 
 use url::{Host, Url};
 

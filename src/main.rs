@@ -20,7 +20,7 @@ use todo_api::{
     startup::{self, Failure, block_on, failure, misuse, print},
 };
 
-/// For so long the last line may wait for its reader.
+/// Longest wait for the last line to be printed.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
@@ -98,7 +98,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints the last line. Its reader may be gone, or stall: the status tells as well, and the process ends.
+/// Prints the last line. Its reader may be gone or stalled; the process ends with its status in any case.
 fn say(line: &str) {
     let line = format!("todo-api: {line}\n");
     let (end, ended) = mpsc::channel::<()>();
@@ -129,7 +129,7 @@ fn command_line() -> clap::Command {
 }
 
 fn run() -> Result<(), Failure> {
-    // Where a limit of the size of files is reached (`ulimit -f`), a write fails as on a full disk, and nothing else happens.
+    // At the limit of file sizes (`ulimit -f`), a write must fail as on a full disk, and not end the process.
     flag::register(SIGXFSZ, Arc::default()).map_err(failure)?;
     let matches = match command_line().try_get_matches() {
         Ok(matches) => matches,

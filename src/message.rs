@@ -1,4 +1,4 @@
-//! Requests that RFC 9112 has a server refuse, and hyper lets through: a proxy might read them in another way.
+//! Requests that a server must refuse by RFC 9112 and that hyper accepts: a proxy in front might read them differently.
 
 use std::net::Ipv6Addr;
 
@@ -9,11 +9,11 @@ use poem::{
 
 use crate::problem::{Code, Problem};
 
-/// Sees that it is certain for which host a request is and where its body ends.
+/// Refuses a request whose host or whose end is ambiguous.
 ///
 /// # Errors
 ///
-/// A 400, after which the connection ends where the body is at fault.
+/// A 400; the connection ends with it if the body is at fault.
 pub fn check(request: &Request) -> Result<(), Problem> {
     let refuse = |rule: &'static str| Problem::new(Code::MalformedRequest, rule);
     let headers = request.headers();

@@ -43,12 +43,12 @@ const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 #[derive(Debug)]
 pub struct Failure(pub String, pub u8);
 
-/// What the operator set is wrong.
+/// A mistake in the configuration.
 pub fn misuse(error: impl Display) -> Failure {
     Failure(error.to_string(), 2)
 }
 
-/// Something that the program needs does not work.
+/// A failure of something that the program needs.
 pub fn failure(error: impl Display) -> Failure {
     Failure(error.to_string(), 1)
 }
@@ -63,7 +63,7 @@ pub fn print(text: impl Display) -> Result<(), Failure> {
     write!(output, "{text}").and_then(|()| output.flush()).map_err(unprinted)
 }
 
-/// What could not be printed.
+/// Output that could not be printed.
 #[must_use]
 pub fn unprinted(error: io::Error) -> Failure {
     failure(format!("standard output: {error}"))
@@ -78,12 +78,12 @@ pub fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), F
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(worker_threads()?).enable_all().build().map_err(failure)?;
     let outcome = runtime.block_on(work);
-    // What still waits for a name server or a lock of a file is not waited for.
+    // Does not wait for name lookups and file locks in progress.
     runtime.shutdown_background();
     outcome
 }
 
-/// As tokio has it, which would panic over a variable of its own that is blank or no number.
+/// As tokio does it, except that tokio would panic if its variable is blank or not a number.
 fn worker_threads() -> Result<usize, Failure> {
     const VARIABLE: &str = "TOKIO_WORKER_THREADS";
     let value = env::var_os(VARIABLE).unwrap_or_default();
@@ -132,7 +132,7 @@ pub fn unusable(database: &Database, error: DbError) -> Failure {
 /// Why the server could not start, or not end in order.
 pub fn run(database: Database, auth: Auth, mut serve: Serve, warnings: &[String], dev: bool) -> Result<(), Failure> {
     let filter = std::mem::take(&mut serve.log_filter);
-    // Dropped last: all that is logged until then is written.
+    // Dropped last, so that everything logged until then is written.
     let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -174,7 +174,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let greeting = || {
         tracing::info!(%address, "listening");
         if let Some(token) = dev.clone() {
-            // Nothing waits for the reader of standard output.
+            // The server must not wait for the reader of standard output.
             tokio::task::spawn_blocking(move || greet(address, &token));
         }
     };
@@ -188,7 +188,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     Ok(())
 }
 
-/// As many connections as are wanted, or as the limit of open files leaves room for.
+/// The number of connections wanted, or fewer if the limit of open files leaves no room for them.
 fn possible_connections(wanted: usize) -> usize {
     let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let limit = rlimit::increase_nofile_limit(files).unwrap_or(files);
@@ -202,7 +202,7 @@ fn possible_connections(wanted: usize) -> usize {
 
 /// Waits for the first signal that asks the process to end.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    // A shell's `nohup` has it ignored.
+    // `nohup` starts a program with it ignored.
     let hangup = (!is_ignored(SignalKind::hangup())).then(SignalKind::hangup);
     let others = [
         SignalKind::terminate(),
@@ -275,6 +275,6 @@ fn greet(address: SocketAddr, token: &str) {
          Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n\n"
     ));
     if let Err(Failure(error, _)) = printed {
-        tracing::warn!(error, "what to do next cannot be printed");
+        tracing::warn!(error, "the greeting cannot be printed");
     }
 }

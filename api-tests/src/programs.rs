@@ -1,4 +1,4 @@
-//! What the tests run and preload, built from its source.
+//! Builds the programs and libraries that the tests run.
 
 use std::{
     path::{Path, PathBuf},

@@ -283,8 +283,8 @@ impl Server {
         self.child.id()
     }
 
-    /// All lines that the server has logged so far. They may wait for their writer; those before the line of a request are
-    /// there with it.
+    /// All lines that the server has logged so far. Lines are written in order, so once the line of a new request is there, all
+    /// lines before it are.
     pub fn log(&self) -> Vec<String> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("so-far-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -388,7 +388,7 @@ fn in_a_shell(script: &str) -> Command {
     command
 }
 
-/// What a script does to make this folder a disk of this size.
+/// The commands that mount a disk of this size at a folder.
 fn disk(folder: &str, kib: usize) -> String {
     format!("mkdir {folder}; mount -t tmpfs -o size={kib}k tmpfs {folder};")
 }

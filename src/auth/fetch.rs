@@ -36,7 +36,7 @@ impl Source {
         Ok(Self { uri, client })
     }
 
-    /// Where it gets the document, without the query, which may hold a secret.
+    /// The address of the document, without the query, which may contain a secret.
     pub(super) fn address(&self) -> String {
         let address = self.uri.to_string();
         address.split_once('?').map_or_else(|| address.clone(), |(address, _)| address.to_owned())

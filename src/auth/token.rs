@@ -82,7 +82,7 @@ impl fmt::Display for TokenError {
 /// A member as it was sent; the token may have it once.
 type Member = Option<Sent>;
 
-/// As much of a value as tells whether it has the right type.
+/// A value, as far as its type matters.
 enum Sent {
     Text(String),
     Number(f64),

@@ -1,5 +1,5 @@
-//! The file `.env`. dotenvy reads it, but for two things: a `$` stays what it is, and an error names the line instead of
-//! quoting it, since it may hold a secret.
+//! The file `.env`. dotenvy reads it, with two changes: a `$` is kept as a `$`, and an error gives the number of a line instead
+//! of quoting it, because the line may contain a secret.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use super::{ConfigError, variable::Variable};
 #[derive(Default)]
 pub(super) struct Dotenv {
     path: PathBuf,
-    /// The last value of each variable, or the line where it cannot be read: the file may be for other programs, too.
+    /// The last value of each variable, or the line where it cannot be read, which matters only if the variable is used.
     values: HashMap<String, Result<String, usize>>,
 }
 
@@ -50,7 +50,7 @@ impl Dotenv {
             let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
             format!("{} is not UTF-8", place(&path, line))
         })?;
-        // dotenvy would put the value of another variable in the place of a `$` and a name.
+        // dotenvy would replace a `$` and a name with the value of that variable.
         let dollar = ('\u{e000}'..='\u{f8ff}').find(|c| !text.contains(*c)).unwrap_or('\u{fffd}');
         let text = text.trim_start_matches('\u{feff}').replace('$', dollar.encode_utf8(&mut [0; 4]));
         let lines: Vec<&str> = text.lines().collect();
@@ -58,7 +58,7 @@ impl Dotenv {
         let mut rest = lines.as_slice();
         while let Some((first, below)) = rest.split_first() {
             let line = lines.len() - below.len();
-            // dotenvy itself would also take an apostrophe in the middle of a value for the begin of several lines.
+            // dotenvy alone would also read on after an apostrophe in the middle of a value.
             let quoted = first.split_once('=').is_some_and(|(_, value)| value.trim_start().starts_with(['"', '\'']));
             let most = if quoted { rest.len() } else { 1 };
             let entry = (1..=most).find_map(|count| {
@@ -83,8 +83,8 @@ impl Dotenv {
     }
 }
 
-/// Whether the value is what the entry says, but for quotes around it, escapes between double quotes, and a comment. dotenvy
-/// puts `a'b'c` together as a shell does, where other programs keep the quotes.
+/// Whether the value stands in the entry literally, apart from surrounding quotes, escapes in double quotes, and a comment.
+/// dotenvy reads `a'b'c` as `abc`, like a shell; other programs keep the quotes.
 fn is_literal(entry: &str, value: &str) -> bool {
     let written = entry.split_once('=').map_or("", |(_, written)| written.trim_start());
     let escapes = written.starts_with('"') && written.contains('\\');

@@ -34,7 +34,7 @@ const RUST_LOG: Variable = Variable::new(
 const MAX_CONNECTIONS: Variable = Variable::new(
     "MAX_CONNECTIONS",
     "NUMBER",
-    "Connections at a time; where there are as many, those that are idle the longest make room",
+    "Most connections at a time; at the limit, those that have been idle the longest are closed",
 )
 .default("10000");
 const FIRST_BYTE_TIMEOUT: Variable =
@@ -52,19 +52,22 @@ const KEEP_ALIVE_TIMEOUT: Variable = Variable::new(
     "Time between requests on one connection; longer than that of the load balancer in front",
 )
 .default("75s");
-const WRITE_TIMEOUT: Variable =
-    Variable::new("WRITE_TIMEOUT", "DURATION", "Time for the client to take an answer, beside what WRITE_RATE adds")
-        .default("30s");
+const WRITE_TIMEOUT: Variable = Variable::new(
+    "WRITE_TIMEOUT",
+    "DURATION",
+    "Time for a client to take an answer, in addition to what WRITE_RATE allows",
+)
+.default("30s");
 const WRITE_RATE: Variable = Variable::new(
     "WRITE_RATE",
     "BYTES",
-    "Bytes of an answer that the client must take in a second, where it does not take all at once",
+    "Bytes per second at which a client must take an answer that it does not take at once",
 )
 .default("1024");
 const WRITE_LIMIT: Variable = Variable::new(
     "WRITE_LIMIT",
     "BYTES",
-    "Bytes of all answers that wait to be sent; beyond, those that wait the longest are given up",
+    "Bytes of all answers that wait to be sent; beyond it, those that have waited the longest are given up",
 )
 .default("67108864");
 const SHUTDOWN_DELAY: Variable = Variable::new("SHUTDOWN_DELAY", "DURATION", "Time to go on accepting after the signal to stop, while /ready already says no; behind a load balancer a little more than its interval of checks").default("0s");
@@ -170,7 +173,7 @@ fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
     entries.zip(1..).map(origin).collect()
 }
 
-/// A filter that lets something through, or `off`. A lone word that is no level would be the name of a crate, and hide all else.
+/// Parses a filter. A lone word that is not a level would be read as the name of a crate, and silence all other lines.
 fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
     let ours = |part: &str| part.starts_with(env!("CARGO_CRATE_NAME"));
     let tells = |part: &str| part.contains('=') || ours(part) || part.parse::<LevelFilter>().is_ok();

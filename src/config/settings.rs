@@ -77,10 +77,10 @@ impl Settings {
         Ok(duration)
     }
 
-    /// The time for something to happen. Elsewhere none may stand for no bound; here nothing would ever be in time.
+    /// A timeout. Zero means no limit in some programs; here every wait would fail at once, so it is refused.
     pub(super) fn timeout(&mut self, variable: &Variable) -> Result<Duration, ConfigError> {
         let duration = self.duration(variable)?;
-        if duration.is_zero() { Err(variable.invalid("is no time at all")) } else { Ok(duration) }
+        if duration.is_zero() { Err(variable.invalid("must be longer than 0")) } else { Ok(duration) }
     }
 
     pub(super) fn number(&mut self, variable: &Variable, max: usize) -> Result<usize, ConfigError> {
@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-/// The clock cannot count to the end of the longest durations that can be written.
+/// Longer durations could overflow the clock.
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 const QUOTES: [char; 2] = ['"', '\''];
 
@@ -100,7 +100,7 @@ fn bare(value: &str) -> &str {
     unquoted.map_or(value, str::trim)
 }
 
-/// A blank value counts as none, wherever it stands: compose files pass on empty values for what is not set.
+/// A blank value counts as not set: compose files pass on empty values for variables that are not set.
 fn is_set(value: &impl AsRef<OsStr>) -> bool {
     !bare(&value.as_ref().to_string_lossy()).is_empty()
 }

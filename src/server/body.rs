@@ -1,4 +1,4 @@
-//! The body of a request. What its handler leaves unread is read, so that the connection can go on.
+//! Request bodies. The server reads what a handler leaves unread, so that the connection can be used again.
 
 use std::{
     io,
@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::connections::Connection;
 
-/// Bytes of a body that are read and thrown away, so that its sender gets to read the answer instead of a reset connection.
+/// Bytes of a body that are read and discarded, so that the client receives the answer instead of a connection reset.
 const REST: usize = 8 << 20;
-/// The time for some of it to arrive.
+/// Longest wait for the next part of it.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A body that is left with the connection where its reader does not take all of it.
+/// A body whose unread rest goes back to the connection when the handler drops it.
 struct Lent {
     body: Option<Incoming>,
     connection: Arc<Connection>,
@@ -64,12 +64,12 @@ impl Drop for Lent {
     }
 }
 
-/// Takes what a handler has left unread.
+/// Takes the part that the handler left unread.
 pub(super) fn rest(connection: &Connection) -> Option<Incoming> {
     connection.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Reads the rest of a body; whether its end came in `time`.
+/// Reads the rest of a body; returns whether its end came within `time`.
 pub(super) async fn is_read(mut body: Incoming, time: Duration) -> bool {
     let all = async {
         let mut spare = REST;

@@ -1,4 +1,4 @@
-//! All open connections: which of them is closed where there is no room for one more, or for one more answer.
+//! All open connections. At the limit of connections, or of unsent answers, it closes those that have waited the longest.
 
 use std::{
     collections::HashMap,
@@ -17,40 +17,40 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Where all connections are busy, one may be idle again after this time.
+/// Pause before the next look for an idle connection when all are busy.
 const BUSY: Duration = Duration::from_millis(50);
-/// At the limit one connection in so many is closed at a time, since to look for them takes a walk through all.
+/// At the limit, one connection in this many is closed at a time, because finding them means visiting all.
 const SHARE: usize = 128;
 /// Between two warnings of the same kind.
 const WARNING_PAUSE: Duration = Duration::from_secs(30);
 
-/// What a connection waits for.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// For the first byte of its first request.
+    /// Waits for the first byte of its first request.
     New,
-    /// For the rest of the header of a request.
+    /// Waits for the rest of a request's header.
     Header,
-    /// For the server.
+    /// The server works on a request.
     Serving,
-    /// For its answer to be written.
+    /// The answer is being written.
     Answering,
-    /// For the next request.
+    /// Waits for the next request.
     Idle,
-    /// For nothing: it is closed.
+    /// Closed.
     Closed,
 }
 
-/// What is known of a connection. The phase and the number of times it has changed are one number, so that a deadline can
-/// tell whether it still belongs to the phase.
+/// The shared state of a connection. The phase and a count of its changes are packed into one number, so that a deadline can
+/// see whether it still belongs to the current phase.
 #[derive(Debug)]
 pub(super) struct Connection {
     phase: AtomicU32,
-    /// Since when its client is waited for, in microseconds since the server started.
+    /// When the server began to wait for the client, in microseconds since the server started.
     since: AtomicU64,
-    /// Bytes of an answer that its client has not taken.
+    /// Bytes of the answer that the client has not taken yet.
     unsent: AtomicUsize,
-    /// What the server has not read of a request's body.
+    /// The part of a request's body that its handler left unread.
     pub(super) rest: Mutex<Option<Incoming>>,
 }
 
@@ -66,7 +66,7 @@ impl Connection {
         }
     }
 
-    /// The phase, and a number that no other phase of this connection has.
+    /// The phase, and the packed number, which is different after each change.
     pub(super) fn phase(&self) -> (Phase, u32) {
         let number = self.phase.load(Relaxed);
         let phase = match number & Self::PHASE {
@@ -80,7 +80,7 @@ impl Connection {
         (phase, number)
     }
 
-    /// Enters a phase, unless the connection has been closed meanwhile.
+    /// Enters a phase; returns false if the connection has been closed in the meantime.
     pub(super) fn enter(&self, phase: Phase) -> bool {
         let next = |number: u32| {
             let closed = number & Self::PHASE == Phase::Closed as u32;
@@ -89,7 +89,7 @@ impl Connection {
         self.phase.fetch_update(Relaxed, Relaxed, next).is_ok()
     }
 
-    /// Closes the connection where its client is waited for and no answer is on its way.
+    /// Closes the connection if it waits for its client and no answer is being sent.
     fn close_idle(&self) -> bool {
         let (phase, number) = self.phase();
         let closed = (number & !Self::PHASE) | Phase::Closed as u32;
@@ -117,7 +117,7 @@ struct Open {
     all: HashMap<u64, (Arc<Connection>, AbortHandle)>,
 }
 
-/// The place of one connection; given back when dropped.
+/// One connection's entry; dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct Place {
     id: u64,
@@ -139,7 +139,7 @@ impl Connections {
         }
     }
 
-    /// A place for one more connection. Where there is none, those that are idle the longest are closed.
+    /// Waits for a free place. At the limit, it closes the connections that have been idle the longest.
     pub(super) async fn permit(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = self.places.clone().try_acquire_owned() {
@@ -152,19 +152,19 @@ impl Connections {
         }
     }
 
-    /// What is known of a new connection.
+    /// The state of a new connection.
     pub(super) fn connection(&self) -> Arc<Connection> {
         Arc::new(Connection::new(self.now(Instant::now())))
     }
 
-    /// Has `work` done on a task of its own, with a place that ends with it.
+    /// Runs `work` on its own task, which holds the place until it ends.
     pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
         connection: Arc<Connection>,
         permit: OwnedSemaphorePermit,
         work: F,
     ) {
-        // The task gives its place back under the same lock, so not before it has it.
+        // The task removes its entry under the same lock, so never before the entry is there.
         let mut open = self.open();
         let id = open.next;
         open.next += 1;
@@ -176,13 +176,13 @@ impl Connections {
         open.all.insert(id, (connection, task.abort_handle()));
     }
 
-    /// Notes that the client of a connection is waited for from now on.
+    /// Records that the server waits for the client from now on.
     pub(super) fn wait_for_client(&self, connection: &Connection, now: Instant) {
         connection.since.store(self.now(now), Relaxed);
     }
 
-    /// Notes that the client of a connection does not take an answer of this size at once. Where all such answers are too
-    /// many, those that wait the longest are given up.
+    /// Records an answer of this size that the client does not take at once. Beyond the limit of all such answers, those that
+    /// have waited the longest are given up.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
         // The total first: it must never be less than its parts.
@@ -193,7 +193,7 @@ impl Connections {
         }
     }
 
-    /// Notes that the answer of a connection is sent or given up; returns whether any of it was waiting.
+    /// Records that the answer was sent or given up; returns whether any of it was still waiting.
     pub(super) fn release(&self, connection: &Connection) -> bool {
         let unsent = connection.unsent.swap(0, Relaxed);
         self.unsent.fetch_sub(unsent, Relaxed);
@@ -248,13 +248,13 @@ impl Connections {
         now.duration_since(self.started).as_micros().try_into().unwrap_or(u64::MAX)
     }
 
-    /// Notes that a connection could not be accepted. Where there are too many open files, idle ones make room.
+    /// Reports a connection that could not be accepted, and closes idle ones in case too many files are open.
     pub(super) fn not_accepted(&self, error: &io::Error) {
         self.warn(2, &format!("a connection cannot be accepted: {error}"));
         self.close_longest_idle();
     }
 
-    /// Warns, but not again and again.
+    /// Logs a warning, at most once per [`WARNING_PAUSE`] for each kind.
     fn warn(&self, kind: usize, message: &str) {
         let Some(warned) = self.warned.get(kind) else { return };
         let mut warned = warned.lock().unwrap_or_else(PoisonError::into_inner);

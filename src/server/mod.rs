@@ -29,7 +29,7 @@ use self::{
 /// Bounds of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time. Where there are as many, those that are idle the longest make room.
+    /// Most connections at a time. At the limit, those that have been idle the longest are closed.
     pub connections: usize,
     /// From the connection to the first byte of its first request.
     pub first_byte: Duration,
@@ -39,11 +39,11 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// For the body of a request.
     pub body: Duration,
-    /// For the client to take an answer that it does not take at once, beside the time that `write_rate` gives it.
+    /// For the client to take an answer, in addition to the time that `write_rate` allows.
     pub write: Duration,
-    /// Bytes of such an answer that the client must take in a second.
+    /// Bytes per second at which the client must take an answer that it does not take at once.
     pub write_rate: usize,
-    /// Bytes of all answers that wait to be sent. Where there are more, those that wait the longest are given up.
+    /// Bytes of all answers that wait to be sent. Beyond it, those that have waited the longest are given up.
     pub unsent: usize,
     /// From the signal to stop to the end of accepting connections.
     pub shutdown_delay: Duration,
@@ -54,8 +54,8 @@ pub struct Limits {
 /// The headers of a request, in bytes and in number.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 64;
-/// Bytes of an answer that the kernel takes beyond what it has sent. With more of them, it would not tell a client that reads
-/// slowly from one that does not read.
+/// Unsent bytes that the kernel buffers for a connection. If it buffered megabytes, a client that reads slowly would look like
+/// one that does not read at all.
 const KERNEL_BUFFER: u32 = 32 * 1024;
 /// Pause after an error of `accept`, such as too many open files, which would otherwise spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -68,7 +68,7 @@ where
 {
     let app = Arc::new(app);
     let local = listener.local_addr().map_or_else(|_| LocalAddr::default(), |address| LocalAddr(address.into()));
-    // Accepted connections have the options of their listener.
+    // Accepted connections inherit these options from the listener.
     let socket = SockRef::from(&listener);
     drop(socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(KERNEL_BUFFER)));
     let connections = Arc::new(Connections::new(limits.connections, limits.unsent));
@@ -118,8 +118,8 @@ where
     }
 }
 
-/// The answer to a request. It says where the connection ends with it: what the answer left of the request's body is read
-/// within bounds, and else the next request could not be told from it.
+/// Answers a request. If the rest of its body cannot be read within bounds, the answer says `Connection: close`, because that
+/// rest would otherwise be taken for the next request.
 async fn answer<E: Endpoint<Output = Response>>(
     app: &E,
     request: hyper::Request<Incoming>,
@@ -131,7 +131,7 @@ async fn answer<E: Endpoint<Output = Response>>(
         return Err(io::ErrorKind::ConnectionAborted.into());
     }
     let (parts, body) = request.into_parts();
-    // Who asks first does not send the body after a final answer (RFC 9110, section 10.1.1).
+    // A client that sent `Expect` may not send the body after a final answer (RFC 9110, section 10.1.1).
     let asks = parts.headers.contains_key(header::EXPECT);
     let body = body::lend(body, connection);
     let request = Request::from_parts(RequestParts::from((parts, local, remote, Scheme::HTTP)), body);

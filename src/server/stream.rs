@@ -30,16 +30,16 @@ pub(super) struct Timed {
     /// The phase that `deadline` belongs to.
     armed: Option<u32>,
     deadline: Pin<Box<Sleep>>,
-    /// Bytes of the answer that were written.
+    /// Bytes of the current answer written so far.
     written: usize,
     slow: Option<Slow>,
 }
 
-/// An answer that its client does not take at once.
+/// An answer that the client does not take at once.
 #[derive(Debug)]
 struct Slow {
     since: Instant,
-    /// Bytes that were written before.
+    /// Bytes written before the client fell behind.
     before: usize,
     deadline: Pin<Box<Sleep>>,
 }
@@ -75,7 +75,7 @@ impl Timed {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Sees that the client takes the answer, of which `size` bytes are left, fast enough.
+    /// Fails if the client takes the answer, of which `size` bytes are left, too slowly.
     fn poll_written(
         &mut self,
         cx: &mut Context<'_>,
@@ -97,7 +97,7 @@ impl Timed {
             let taken = Duration::from_millis(milliseconds.try_into().unwrap_or(u64::MAX));
             let deadline = slow.since + self.limits.write + taken;
             if deadline <= Instant::now() {
-                // What the kernel still has of the answer is of no use to anybody.
+                // Discards the part that the kernel still buffers.
                 drop(self.stream.set_zero_linger());
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -140,14 +140,14 @@ impl AsyncWrite for Timed {
         self.stream.is_write_vectored()
     }
 
-    /// Hyper flushes when it has written all that it has: from then on an answered client has time for its next request.
+    /// Hyper calls this when it has written everything: the time for the client's next request begins.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.written = 0;
         if self.slow.take().is_some() {
             self.connections.release(&self.connection);
         }
         if self.connection.phase().0 == Phase::Answering && self.connection.enter(Phase::Idle) {
-            // It has just begun.
+            // Arms the deadline, which cannot have passed yet.
             drop(self.poll_deadline(cx));
         }
         Pin::new(&mut self.stream).poll_flush(cx)

@@ -1,6 +1,6 @@
-//! The writer of the log: a thread behind a bounded queue, so that no request waits for the reader of the log, and none
-//! fails with it. tracing-appender has such a thread as well, but wakes it for each line, drops what it cannot write without
-//! a word, and cannot write failures sooner than the rest.
+//! The log writer: a thread behind a bounded queue, so that no request waits for the reader of the log or fails with it.
+//! tracing-appender has such a thread, too, but wakes it for each line, drops lines that it cannot write without reporting them,
+//! and cannot write errors sooner than other lines.
 
 use std::{
     fs::File,
@@ -18,19 +18,19 @@ use tracing_subscriber::fmt::MakeWriter;
 const QUEUE: usize = 1 << 20;
 /// Bytes beyond that for warnings and errors alone.
 const RESERVE: usize = 256 << 10;
-/// For so long lines are gathered after a write, so that a busy server writes many at a time...
+/// Lines are collected for this long after a write, so that a busy server writes many at a time...
 const GATHER: Duration = Duration::from_millis(100);
-/// ...unless so many bytes wait, or a warning or an error.
+/// ...unless this many bytes are waiting, or a warning or an error.
 const ENOUGH: usize = 64 << 10;
-/// Bytes of one write: a pipe takes so many as a whole (POSIX, `PIPE_BUF` on Linux), so that processes can share it.
+/// Bytes of one write. A pipe takes this many atomically (POSIX `PIPE_BUF`, on Linux), so that processes can share it.
 const WRITE: usize = 4096;
-/// Between two attempts where another process has made the pipe one that does not block.
+/// Pause between attempts when another process has set the pipe to non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
-/// At the end the log may take so long to accept a write, and so long in all.
+/// At shutdown: longest wait for one write, and for all of them.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_END: Duration = Duration::from_secs(10);
 
-/// The log. When it is dropped, what waits is written, and logging ends.
+/// The log. Dropping it writes the lines that are waiting and ends logging.
 #[derive(Debug)]
 pub struct Log(Arc<Shared>);
 
@@ -45,7 +45,7 @@ struct Queue {
     lines: Vec<u8>,
     /// Whether one of them is a warning or an error.
     urgent: bool,
-    /// Lines that found no room or could not be written, and were not reported yet.
+    /// Lines that found no room or could not be written, and have not been reported yet.
     lost: usize,
     /// Writes so far.
     writes: usize,
@@ -68,7 +68,7 @@ impl Drop for Log {
         let mut queue = self.0.lock();
         queue.closing = true;
         self.0.changed.notify_all();
-        // A reader that stalls keeps the process no longer than this.
+        // A stalled reader must not keep the process running.
         while !queue.closed && ended.elapsed() < LONGEST_END {
             let writes = queue.writes;
             let going = |queue: &mut Queue| !queue.closed && queue.writes == writes;
@@ -97,7 +97,7 @@ impl Shared {
         }
         queue.lines.extend_from_slice(line);
         let enough = before < ENOUGH && queue.lines.len() >= ENOUGH;
-        // The writer waits for one of these; all other lines wait for the writer.
+        // Other lines wait until the writer looks by itself.
         let wake = before == 0 || enough || (urgent && !queue.urgent);
         queue.urgent |= urgent;
         drop(queue);
@@ -106,7 +106,7 @@ impl Shared {
         }
     }
 
-    /// Writes what is in the queue, again and again, until the log is closed.
+    /// Writes the lines in the queue until the log is closed.
     fn write_all_lines(&self, mut file: File) {
         let mut lines = Vec::new();
         let mut cut = false;
@@ -129,7 +129,7 @@ impl Shared {
 
             let mut queue = self.lock();
             queue.lost += lost;
-            // Only where there is room for the report itself.
+            // Only if there is room for the report itself.
             let reports = lost == 0 && queue.lines.len() < QUEUE;
             let lost = if reports { mem::take(&mut queue.lost) } else { 0 };
             if lost > 0 {
@@ -142,8 +142,8 @@ impl Shared {
         }
     }
 
-    /// Writes as many whole lines at a time as a pipe takes as a whole; answers how many lines were lost. `cut` tells
-    /// whether the last line that was written lacks its end.
+    /// Writes as many whole lines at a time as a pipe takes atomically; returns how many lines were lost. `cut` is whether the
+    /// last line was written only in part.
     fn write(&self, file: &mut File, mut lines: &[u8], cut: &mut bool) -> usize {
         while !lines.is_empty() {
             if *cut && write_whole(file, b"\n").is_err() {
@@ -164,14 +164,14 @@ impl Shared {
     }
 }
 
-/// The length of the lines in front that fit one write, or of the first line where not even that does.
+/// The length of the leading lines that fit into one write, or of the first line if that alone is longer.
 fn whole_lines(lines: &[u8]) -> usize {
     let newline = |byte: &u8| *byte == b'\n';
     let fitting = lines.get(..WRITE).map_or(Some(lines.len()), |part| part.iter().rposition(newline).map(|at| at + 1));
     fitting.or_else(|| lines.iter().position(newline).map(|at| at + 1)).unwrap_or(lines.len())
 }
 
-/// Writes all of it, or answers how much was written.
+/// Writes all of it, or returns how much was written before an error.
 fn write_whole(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {

@@ -341,7 +341,7 @@ fn help_readme_and_example_file_have_the_same_variables_and_defaults() {
     assert_eq!(names(&lines), names(&documented), ".env.example");
     for (name, value) in lines {
         let (_, default) = documented.iter().find(|(variable, _)| *variable == name).unwrap();
-        // A default in words, such as that of an issuer, is no value.
+        // A default in words, such as that of an issuer, is not a value.
         let is_value = !default.is_empty() && !default.contains(' ') && default != "none";
         assert!(!is_value || value == *default, ".env.example has {name}={value}, not {default}");
     }

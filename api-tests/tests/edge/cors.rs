@@ -74,7 +74,7 @@ fn a_preflight_permits_the_headers_that_it_asks_for() {
         (vec!["traceparent, baggage, sentry-trace"], "traceparent, baggage, sentry-trace"),
         (vec!["authorization", "traceparent"], "authorization, traceparent"),
         (vec![most.as_str()], most.as_str()),
-        // What no browser asks for gets the headers that the API reads.
+        // Anything that no browser would ask for gets the headers that the API reads.
         (vec![more.as_str()], own),
         (vec!["x y"], own),
         (vec!["x: y"], own),

@@ -18,7 +18,7 @@ fn the_committed_document_is_what_the_types_say() {
     );
 }
 
-/// What is served knows only that the API is where it was fetched from, which may be below a proxy's prefix.
+/// A served document names its own folder as the server, because a proxy may have put a prefix before both.
 #[test]
 fn the_server_serves_the_document_in_each_form_with_a_relative_server() {
     let server = Server::start(Database::Sqlite);
@@ -63,7 +63,7 @@ fn a_document_is_not_sent_again_to_who_has_it() {
             (vec!["*".to_owned()], 304),
             (vec!["\"x\"".to_owned()], 200),
             (vec![format!("W/\"{}\"", tag.replace('"', "-"))], 200),
-            // What is no list of tags names none.
+            // A malformed list matches nothing.
             (vec![tag.replace('"', "")], 200),
             (vec![format!("w/{tag}")], 200),
             (vec![format!("*, {tag}")], 200),

@@ -1,4 +1,4 @@
-//! What becomes of the log never reaches requests, nor the process.
+//! A log that breaks, fills up or stalls affects neither requests nor the process.
 
 use std::{
     io::{self, BufRead, BufReader, PipeReader, Read, Write, pipe},

@@ -8,7 +8,7 @@ use std::{
 
 use api_tests::{Answer, Database, Document, Method, Server, token};
 
-/// One connection, on which answers are told apart by their lengths.
+/// A connection for several requests; `Content-Length` says where each answer ends.
 struct Connection(BufReader<TcpStream>);
 
 impl Connection {
