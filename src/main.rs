@@ -14,7 +14,7 @@ use clap::{
 };
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
-    auth,
+    api, auth,
     config::{self, Auth, Database, Serve, Settings, Signer},
     openapi,
     startup::{self, Failure, block_on, failure, misuse, print},
@@ -141,7 +141,7 @@ fn run() -> Result<(), Failure> {
     let settings = || Settings::of(options).map_err(misuse);
     match cli.command {
         Command::Openapi { format, version } => {
-            let document = openapi::document(version);
+            let document = api::document(version).map_err(failure)?;
             let text = match format {
                 Syntax::Yaml => openapi::to_yaml(&document),
                 Syntax::Json => openapi::to_json(&document),

@@ -21,12 +21,17 @@ use tokio::{
 };
 
 use crate::{
-    app::{self, State},
+    api,
     auth::{self, Key, Verifier},
     config::{Auth, Database, Serve, Signer},
     db::{Db, DbError, Outage},
-    health::Stopping,
-    server, tasks, telemetry,
+    http::{
+        Stopping,
+        app::{self, State},
+        server,
+    },
+    tasks::{self, TasksApi},
+    telemetry,
 };
 
 /// Files beside the connections: the database, the listener, standard streams.
@@ -147,14 +152,15 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let dev = dev.then(|| token(&auth.signer, DEV_USER, DEV_TOKEN_LIFETIME)).transpose()?;
     let Auth { signer: Signer { secret, issuer, audience, .. }, published } = auth;
     let published = published.map(Arc::new);
-    let app = app::build(State {
+    let state = State {
         db: db.clone(),
         verifier: Verifier { secret: secret.as_ref().map(Key::from), published: published.clone(), issuer, audience },
         cors: serve.cors,
         stopping: stopping.clone(),
         limits: serve.body_limits,
-    })
-    .map_err(failure)?;
+    };
+    let outline = api::outline(serve.body_limits.size);
+    let app = app::build(state, TasksApi::new(db.clone()), outline).map_err(failure)?;
     let address = SocketAddr::from((serve.host, serve.port));
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;

@@ -53,9 +53,9 @@ fn the_store_knows_no_http_and_the_operations_no_sql() {
 #[test]
 fn only_the_problem_picks_the_status_of_an_error() {
     // The unit test of a panic stands in app.rs.
-    only(&["problem.rs", "app.rs"], &["StatusCode::INTERNAL_SERVER_ERROR"]);
+    only(&["http/problem/", "http/app.rs"], &["StatusCode::INTERNAL_SERVER_ERROR"]);
     only(
-        &["problem.rs"],
+        &["http/problem/"],
         &[
             "StatusCode::BAD_REQUEST",
             "StatusCode::UNAUTHORIZED",
@@ -74,21 +74,101 @@ fn only_the_problem_picks_the_status_of_an_error() {
     );
 }
 
-/// Which modules of the crate each module imports, read off its code without comments and unit tests.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
+/// The modules from top to bottom: each imports only those below it.
+const LAYERS: [&str; 14] = [
+    "main",
+    "lib",
+    "startup",
+    "api",
+    "tasks",
+    "config",
+    "http",
+    "openapi",
+    "auth",
+    "db",
+    "telemetry",
+    "host",
+    "timestamp",
+    "tls",
+];
+
+#[test]
+fn imports_point_down_only() {
+    let layer = |module: &str| LAYERS.iter().position(|known| *known == module);
+    let imports = siblings("");
+    assert!(imports["tasks"].contains("db") && imports["startup"].contains("tasks"), "{imports:?}");
+    for (module, imported) in imports {
+        assert!(layer(&module).is_some(), "{module} is not among the layers in architecture.rs");
+        for below in imported {
+            assert!(layer(&module) < layer(&below), "{module} imports {below}, which is not below it");
+        }
+    }
+}
+
+#[test]
+fn neither_tokens_nor_documents_nor_databases_need_the_http_server() {
+    let imports = siblings("");
+    for (module, allowed) in [("auth", &[][..]), ("openapi", &["timestamp"]), ("db", &["host", "tls"])] {
+        let above: Vec<_> = imports[module].iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(above.is_empty(), "{module} imports {above:?}");
+    }
+}
+
+#[test]
+fn no_module_imports_itself_by_way_of_others() {
+    let folders: BTreeSet<String> = sources().iter().filter_map(|(file, _)| parent(file)).collect();
+    assert!(folders.contains("http") && folders.contains("db/postgres"), "{folders:?}");
+    for folder in folders {
+        let mut left = siblings(&folder);
+        // Whatever imports nothing that is left is in no circle.
+        while let Some(module) = left.iter().find(|(_, imported)| !imported.iter().any(|one| left.contains_key(one))) {
+            let module = module.0.clone();
+            left.remove(&module);
+        }
+        assert!(left.is_empty(), "in {folder}, a circle is among {left:?}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
     for (file, text) in sources() {
-        let module = file.split(['/', '.']).next().unwrap().to_owned();
+        assert!(text.lines().count() <= 400, "{file}");
+    }
+}
+
+fn parent(file: &str) -> Option<String> {
+    file.rsplit_once('/').map(|(folder, _)| folder.to_owned())
+}
+
+/// The modules of a folder of `src`, each with those of them that it imports, read off the code without comments and unit
+/// tests.
+fn siblings(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+    let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
+    for (file, text) in sources() {
+        let Some(below) = file.strip_prefix(&prefix).filter(|below| *below != "mod.rs") else { continue };
+        let module = below.split(['/', '.']).next().unwrap().to_owned();
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-        let imported = imports.entry(module.clone()).or_default();
-        for behind in code.split("crate::").skip(1) {
-            match behind.strip_prefix('{') {
-                Some(list) => imported.extend(first_names(list)),
-                None => imported.extend(first_names(behind).into_iter().next()),
+        let depth = below.matches('/').count() + usize::from(!below.ends_with("/mod.rs"));
+        let imported = imports.entry(module).or_default();
+        for path in [format!("crate::{}", prefix.replace('/', "::")), "super::".repeat(depth)] {
+            for (start, _) in code.match_indices(&path) {
+                let (before, behind) = (&code[..start], &code[start + path.len()..]);
+                // Longer paths of `super` lead to another folder.
+                if before.ends_with("super::") || behind.starts_with("super::") {
+                    continue;
+                }
+                match behind.strip_prefix('{') {
+                    Some(list) => imported.extend(first_names(list)),
+                    None => imported.extend(first_names(behind).into_iter().next()),
+                }
             }
         }
-        imported.remove(&module);
+    }
+    let modules: BTreeSet<String> = imports.keys().cloned().collect();
+    for (module, imported) in &mut imports {
+        imported.retain(|name| modules.contains(name) && name != module);
     }
     imports
 }
@@ -113,24 +193,4 @@ fn first_names(list: &str) -> Vec<String> {
     }
     names.extend(Some(name).filter(|name| !name.is_empty()));
     names
-}
-
-#[test]
-fn no_module_imports_itself_by_way_of_others() {
-    let imports = imports();
-    assert!(imports["tasks"].contains("db") && imports["app"].contains("tasks"), "{imports:?}");
-    let mut left = imports.clone();
-    // Whatever imports nothing that is left is in no circle.
-    while let Some(module) = left.iter().find(|(_, imported)| !imported.iter().any(|one| left.contains_key(one))) {
-        let module = module.0.clone();
-        left.remove(&module);
-    }
-    left.retain(|module, _| module != "main");
-    assert!(left.is_empty(), "a circle is among {left:?}");
-}
-
-#[test]
-fn tokens_are_verified_without_an_http_server() {
-    let allowed: BTreeSet<String> = BTreeSet::new();
-    assert_eq!(imports()["auth"], allowed);
 }

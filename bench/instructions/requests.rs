@@ -14,11 +14,15 @@ use poem::{
 };
 use serde_json::{Value, json};
 use todo_api::{
-    app::{self, State},
+    api,
     auth::{Key, Verifier},
     config::{self, Auth, Database, Serve, Settings},
     db::Db,
-    health::Stopping,
+    http::{
+        Stopping,
+        app::{self, State},
+    },
+    tasks::TasksApi,
     telemetry::{self, Log},
 };
 use tokio::runtime::{Builder, Runtime};
@@ -99,8 +103,9 @@ impl Server {
         runtime.block_on(db.migrate_up()).unwrap();
         db.connect().unwrap();
         let verifier = verifier(&mut settings);
+        let (api, outline) = (TasksApi::new(db.clone()), api::outline(serve.body_limits.size));
         let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
-        let app = app::build(state).unwrap().boxed();
+        let app = app::build(state, api, outline).unwrap().boxed();
 
         let create = Call::post(NEW, StatusCode::CREATED);
         let authorization = format!("Bearer {}", token(SECRET));

@@ -12,7 +12,7 @@ use std::fmt;
 pub use self::{
     auth::{AUTH, Auth, SIGNER, Signer},
     database::{DATABASE, Database, LANES},
-    serve::{SERVE, Serve},
+    serve::{DEFAULT_BODY_LIMIT, SERVE, Serve},
     settings::{Settings, options},
     variable::Variable,
 };

@@ -7,9 +7,11 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
-    context::BodyLimits,
-    cors::{self, Cors},
-    server::Limits,
+    http::{
+        BodyLimits,
+        cors::{self, Cors},
+        server::Limits,
+    },
     telemetry::Format,
 };
 
@@ -46,6 +48,8 @@ const HEADER_TIMEOUT: Variable =
 const BODY_TIMEOUT: Variable =
     Variable::new("BODY_TIMEOUT", "DURATION", "Time for the body of a request to arrive").default("15s");
 const BODY_LIMIT: Variable = Variable::new("BODY_LIMIT", "BYTES", "Bytes of a request's body").default("65536");
+/// The default of `BODY_LIMIT`, in bytes.
+pub const DEFAULT_BODY_LIMIT: usize = BODY_LIMIT.default_number();
 const KEEP_ALIVE_TIMEOUT: Variable = Variable::new(
     "KEEP_ALIVE_TIMEOUT",
     "DURATION",

@@ -44,6 +44,15 @@ impl Variable {
         Self { verbatim: true, ..self }
     }
 
+    /// The default of a variable that is a number; 0 where there is none.
+    pub(super) const fn default_number(&self) -> usize {
+        let Some(default) = self.default else { return 0 };
+        match usize::from_str_radix(default, 10) {
+            Ok(number) => number,
+            Err(_) => 0,
+        }
+    }
+
     /// A value to show where one is wrong.
     pub(super) fn sample(&self) -> &'static str {
         self.example.or(self.default).unwrap_or_default()

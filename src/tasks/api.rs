@@ -16,14 +16,9 @@ use super::{
     store::{Creation, List, StoreError, Tasks},
 };
 use crate::{
-    bearer::Bearer,
     db::Db,
-    etag::{ETag, IfMatch, IfNoneMatch},
-    fail::{BODY, Fail, IF_MATCH, IF_NONE_MATCH, ITEM, KEY},
-    header::OptionalHeader,
-    payload::{Body, Json},
-    problem::{Code, Problem, Violation},
-    query::DeclaredQuery,
+    http::{Bearer, Body, Code, DeclaredQuery, ETag, IfMatch, IfNoneMatch, Json, OptionalHeader, Problem},
+    openapi::Violation,
 };
 
 /// The task endpoints.
@@ -151,7 +146,7 @@ impl TasksApi {
         /// Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`.
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
-    ) -> Result<Listed, Fail<0>> {
+    ) -> Result<Listed, Problem> {
         let (status, sort) = (status.0, sort.0);
         let order = order.0.unwrap_or(match sort {
             Sort::Created => Order::Desc,
@@ -185,9 +180,11 @@ impl TasksApi {
         #[oai(name = "Idempotency-Key")]
         key: OptionalHeader<IdempotencyKey>,
         body: Body<TaskCreate>,
-    ) -> Result<Created, Fail<{ BODY | KEY }>> {
+    ) -> Result<Created, Problem> {
         let key = key.0.as_ref();
-        let flight = key.map(|key| self.in_flight.begin(bearer.user().id(), key).ok_or_else(in_flight)).transpose()?;
+        let flight = key
+            .map(|key| self.in_flight.begin(bearer.user().id(), key).ok_or(Code::IdempotencyKeyInFlight))
+            .transpose()?;
         let (task, version, replayed) = match Tasks::of(&self.db, bearer.user()).create(body.0, key).await? {
             Creation::New(task) => (TaskResponse::from(task.clone()), task.version, None),
             Creation::Replayed(task) => (task, 1, Some(true)),
@@ -211,7 +208,7 @@ impl TasksApi {
         _query: DeclaredQuery,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Found, Fail<{ ITEM | IF_NONE_MATCH }>> {
+    ) -> Result<Found, Problem> {
         let task = Tasks::of(&self.db, bearer.user()).get(id.0.0).await?;
         let etag = ETag(task.version);
         Ok(match known.0 {
@@ -235,7 +232,7 @@ impl TasksApi {
         body: Body<TaskUpdate>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
+    ) -> Result<Changed, Problem> {
         let tasks = Tasks::of(&self.db, bearer.user());
         Ok(tasks.update(id.0.0, body.0.into(), versions(&expected)).await?.into())
     }
@@ -253,7 +250,7 @@ impl TasksApi {
         _query: DeclaredQuery,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Deleted, Fail<{ ITEM | IF_MATCH }>> {
+    ) -> Result<Deleted, Problem> {
         Tasks::of(&self.db, bearer.user()).delete(id.0.0, versions(&expected)).await?;
         Ok(Deleted::NoContent)
     }
@@ -272,7 +269,7 @@ impl TasksApi {
         body: Body<Option<TaskComplete>>,
         /// The task's id.
         id: Path<TaskId>,
-    ) -> Result<Changed, Fail<{ ITEM | BODY | IF_MATCH }>> {
+    ) -> Result<Changed, Problem> {
         let completed = body.0.map(|body| body.completed);
         let tasks = Tasks::of(&self.db, bearer.user());
         Ok(tasks.complete(id.0.0, completed, versions(&expected)).await?.into())
@@ -304,26 +301,17 @@ fn versions(expected: &OptionalHeader<IfMatch>) -> Option<&[i64]> {
 }
 
 fn foreign_cursor() -> Problem {
-    let detail = "is not a cursor of this list: take it from `Link`, with the same status, sort and order".to_owned();
-    Problem::validation(vec![Violation { pointer: None, parameter: Some("cursor".to_owned()), detail }])
+    let detail = "is not a cursor of this list: take it from `Link`, with the same status, sort and order";
+    Problem::validation(vec![Violation::of_parameter("cursor", detail)])
 }
 
-fn in_flight() -> Problem {
-    Problem::new(Code::IdempotencyKeyInFlight, "the first request with this key has no answer yet")
-}
-
-impl<const TRAITS: u8> From<StoreError> for Fail<TRAITS> {
+impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::NotFound => Problem::new(Code::TaskNotFound, "no task has this id").into(),
-            StoreError::Forbidden => Problem::new(Code::TaskForbidden, "only its owner may see or change it").into(),
-            StoreError::Stale => {
-                let detail = "read the task again: its ETag is no longer the one expected";
-                Problem::new(Code::PreconditionFailed, detail).into()
-            }
-            StoreError::KeyReused => {
-                Problem::new(Code::IdempotencyKeyReused, "a new request needs a new Idempotency-Key").into()
-            }
+            StoreError::NotFound => Code::TaskNotFound.into(),
+            StoreError::Forbidden => Code::TaskForbidden.into(),
+            StoreError::Stale => Code::PreconditionFailed.into(),
+            StoreError::KeyReused => Code::IdempotencyKeyReused.into(),
             StoreError::Db(error) => error.into(),
         }
     }

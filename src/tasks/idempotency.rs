@@ -21,7 +21,7 @@ use serde::Serialize;
 use super::dto::TaskResponse;
 use crate::{
     db::{Db, DbError, Statements, argument},
-    header::HeaderField,
+    http::HeaderField,
     timestamp::Timestamp,
 };
 

@@ -2,7 +2,6 @@
 
 mod connect;
 mod connection;
-mod lease;
 mod migrate;
 mod pool;
 mod sqlstate;

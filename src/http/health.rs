@@ -8,11 +8,11 @@ use std::sync::{
 use poem::{IntoResponse, Response, handler, web::Data};
 use serde::Serialize;
 
-use crate::{
-    db::Db,
-    payload::Json,
+use super::{
+    body::Json,
     problem::{Code, Problem},
 };
+use crate::db::Db;
 
 /// Whether the server is about to stop; clones share the answer.
 #[derive(Debug, Clone, Default)]
@@ -40,9 +40,9 @@ pub fn live() -> Response {
 #[handler]
 pub async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
     if stopping.0.0.load(Relaxed) {
-        return Err(Problem::new(Code::Unavailable, "the server is about to stop").into());
+        return Err(Problem::because(Code::Unavailable, "the server is about to stop").into());
     }
-    let not_ready = |error| Problem::new(Code::Unavailable, "the database is not ready").caused_by(&error);
+    let not_ready = |error| Problem::because(Code::Unavailable, "the database is not ready").caused_by(&error);
     db.ping().await.map_err(not_ready)?;
     Ok(Json(Health { status: "ready" }).into_response())
 }

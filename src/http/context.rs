@@ -7,10 +7,10 @@ use std::{
 
 use poem::Request;
 
+use super::problem::Problem;
 use crate::{
     auth::{User, Verifier},
-    contract::Contract,
-    problem::Problem,
+    openapi::Contract,
 };
 
 /// Bounds of a request body.
@@ -47,7 +47,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// A request that did not come through [`App`](crate::app::App).
+    /// A request that did not come through [`App`](super::app::App).
     pub fn of(request: &Request) -> Result<&Self, Problem> {
         let context = request.data::<Arc<Self>>().map(AsRef::as_ref);
         context.ok_or_else(|| Problem::internal(&"the request has no context"))

@@ -7,20 +7,23 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{
-    Held,
-    connection::{Connection, Outcome, READ_ONLY, SILENT},
-    pool::{Pool, no_connection},
-    sqlstate::Failure,
+use super::{Pool, no_connection};
+use crate::db::{
+    DbError,
+    postgres::{
+        Held,
+        connection::{Connection, Outcome, READ_ONLY, SILENT},
+        sqlstate::Failure,
+    },
+    statement::Bound,
 };
-use crate::db::{DbError, statement::Bound};
 
 /// A connection that one statement has for itself, and its turns.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(in crate::db::postgres) struct Lease {
     pool: Arc<Pool>,
     connection: Arc<Connection>,
-    pub(super) turns: Option<Held>,
+    pub(in crate::db::postgres) turns: Option<Held>,
     deadline: Instant,
     /// Whether the statement may still be running.
     busy: bool,
@@ -32,7 +35,7 @@ impl Lease {
     }
 
     /// Runs a change and waits for its answer until the deadline.
-    pub(super) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
+    pub(in crate::db::postgres) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
         tracing::debug!(sql = statement.text(), "run");
         self.busy = true;
         let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
@@ -55,7 +58,7 @@ impl Lease {
     }
 
     /// Whether the server takes changes.
-    pub(super) async fn is_writable(&mut self) -> Result<(), Failure> {
+    pub(in crate::db::postgres) async fn is_writable(&mut self) -> Result<(), Failure> {
         self.busy = true;
         let answer = timeout_at(self.deadline, self.connection.is_writable()).await.map_err(|_| no_connection())?;
         self.busy = false;

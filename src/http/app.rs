@@ -8,21 +8,21 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     web::Redirect,
 };
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 use uuid::Uuid;
 
+use super::{
+    context::{BodyLimits, Context, Shared},
+    cors::Cors,
+    docs,
+    health::{self, Stopping},
+    message,
+    problem::{Code, Problem},
+};
 use crate::{
     auth::Verifier,
-    context::{BodyLimits, Context, Shared},
-    contract::{Contract, InvalidDocument},
-    cors::Cors,
     db::Db,
-    docs, health,
-    health::Stopping,
-    message,
-    openapi::{self, Version},
-    problem::{Code, Problem},
-    tasks::TasksApi,
+    openapi::{self, Contract, InvalidDocument, Outline, Version},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -57,23 +57,31 @@ pub struct App<E> {
     shared: Arc<Shared>,
 }
 
-/// The application on this state.
+/// The application that serves this API below `/api`, on this state.
 ///
 /// # Errors
 ///
 /// [`InvalidDocument`], which is a defect of the program.
-pub fn build(state: State) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
+pub fn build<A: OpenApi + 'static>(
+    state: State,
+    api: A,
+    outline: Outline,
+) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits } = state;
+    let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
+    // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
+    // tools that only append a path would get two slashes.
+    let outline = Arc::new(Outline { server: ".", ..outline });
+    let document = |version, media_type, write| get(docs::document::<A>(&outline, version, media_type, write));
     let routes = Route::new()
         .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
-        .at("/docs", get(docs::page))
-        .at("/openapi.json", get(docs::json))
-        .at("/openapi-3.0.json", get(docs::json_3_0))
-        .at("/openapi.yaml", get(docs::yaml))
+        .at("/docs", get(docs::page::<A>(&outline)))
+        .at("/openapi.json", document(Version::V3_1, "application/json", openapi::to_json))
+        .at("/openapi-3.0.json", document(Version::V3_0, "application/json", openapi::to_json))
+        .at("/openapi.yaml", document(Version::V3_1, "application/yaml", openapi::to_yaml))
         .at("/health", get(health::live))
-        .at("/ready", get(health::ready.data(db.clone()).data(stopping)))
-        .nest_no_strip("/api", OpenApiService::new(TasksApi::new(db), "", "").into_endpoint());
-    let contract = Contract::of(openapi::document(Version::V3_1))?;
+        .at("/ready", get(health::ready.data(db).data(stopping)))
+        .nest_no_strip("/api", OpenApiService::new(api, "", "").into_endpoint());
     Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
 }
 
@@ -189,7 +197,10 @@ mod tests {
     use poem::endpoint::make_sync;
 
     use super::*;
-    use crate::auth::{Key, Secret};
+    use crate::{
+        api,
+        auth::{Key, Secret},
+    };
 
     #[tokio::test]
     async fn a_panic_is_answered_as_an_internal_error_without_its_message() {
@@ -197,7 +208,7 @@ mod tests {
         let shared = Shared {
             verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             limits: BodyLimits { size: 1, time: Duration::MAX },
-            contract: Contract::of(openapi::document(Version::V3_1)).unwrap(),
+            contract: Contract::of(api::document(Version::V3_1).unwrap()).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
         let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };

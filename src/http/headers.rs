@@ -6,7 +6,7 @@ use poem_openapi::{
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
 };
 
-use crate::problem::{Code, Problem};
+use super::problem::{Code, Problem};
 
 /// What a header field may hold.
 pub trait HeaderField: Sized + Send {
@@ -51,7 +51,7 @@ impl<'a, T: HeaderField> ApiExtractor<'a> for OptionalHeader<T> {
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let Some(value) = value(request, options.name) else { return Ok(Self(None)) };
-        let refuse = |rule| Problem::new(Code::MalformedRequest, format!("the header {} {rule}", options.name));
+        let refuse = |rule| Problem::because(Code::MalformedRequest, format!("the header {} {rule}", options.name));
         Ok(Self(Some(T::parse(&value).map_err(refuse)?)))
     }
 }

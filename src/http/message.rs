@@ -7,7 +7,7 @@ use poem::{
     http::{HeaderValue, Version, header},
 };
 
-use crate::problem::{Code, Problem};
+use super::problem::{Code, Problem};
 
 /// Refuses a request whose host or whose end is ambiguous.
 ///
@@ -15,7 +15,7 @@ use crate::problem::{Code, Problem};
 ///
 /// A 400; the connection ends with it if the body is at fault.
 pub fn check(request: &Request) -> Result<(), Problem> {
-    let refuse = |rule: &'static str| Problem::new(Code::MalformedRequest, rule);
+    let refuse = |rule: &'static str| Problem::because(Code::MalformedRequest, rule);
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

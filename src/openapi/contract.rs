@@ -1,4 +1,4 @@
-//! The derived document as the judge of requests: what it declares is what the server takes, and every violation is told
+//! The derived document as the judge of requests: the server takes what the document declares, and reports every violation
 //! at once.
 
 use std::{
@@ -11,14 +11,40 @@ use jsonschema::{
     error::{TypeKind, ValidationErrorKind},
 };
 use poem::{PathPattern, Request, http::Method};
-use poem_openapi::registry::MetaSchemaRef;
-use serde::Deserialize;
+use poem_openapi::{Object, registry::MetaSchemaRef};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::{
-    problem::{Problem, Violation},
-    timestamp::Timestamp,
-};
+use super::InvalidDocument;
+use crate::timestamp::Timestamp;
+
+/// One rule that the request breaks, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Object, Serialize)]
+#[oai(skip_serializing_if_is_none)]
+pub struct Violation {
+    /// JSON pointer (RFC 6901) into the body; absent where a parameter is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Name of the query parameter or header; absent where the body is at fault.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// The rule, in words.
+    pub detail: String,
+}
+
+impl Violation {
+    /// By the body, at this JSON pointer.
+    #[must_use]
+    pub fn of_body(pointer: String, detail: String) -> Self {
+        Self { pointer: Some(pointer), parameter: None, detail }
+    }
+
+    /// By a query parameter or header.
+    #[must_use]
+    pub fn of_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: None, parameter: Some(name.into()), detail: detail.into() }
+    }
+}
 
 /// The schemas of the document.
 #[derive(Debug)]
@@ -72,18 +98,6 @@ struct Parameter {
 /// The schema of a request body, as a JSON pointer.
 const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
 
-/// A document that cannot be judged by: a defect of the program, found when it starts.
-#[derive(Debug)]
-pub struct InvalidDocument(String);
-
-impl std::fmt::Display for InvalidDocument {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the derived document is no OpenAPI document: {}", self.0)
-    }
-}
-
-impl std::error::Error for InvalidDocument {}
-
 impl Contract {
     /// Takes an OpenAPI 3.1 document.
     ///
@@ -91,18 +105,19 @@ impl Contract {
     ///
     /// [`InvalidDocument`] where it has not the form of one.
     pub fn of(document: Value) -> Result<Self, InvalidDocument> {
-        let document: Document =
-            serde_json::from_value(document).map_err(|error| InvalidDocument(error.to_string()))?;
+        let document: Document = serde_json::from_value(document).map_err(InvalidDocument::new)?;
         let components = Arc::new(document.components);
         let schema = |value| Schema { value, components: components.clone(), compiled: OnceLock::new() };
         let mut contract = Self { bodies: HashMap::new(), paths: HashMap::new() };
         for (template, operations) in document.paths {
             let mut queries = HashMap::new();
             for (method, operation) in operations {
-                let method = method.to_uppercase().parse().map_err(|_| InvalidDocument(format!("method {method}")))?;
+                let method =
+                    method.to_uppercase().parse().map_err(|_| InvalidDocument::new(format!("method {method}")))?;
                 let reference = operation.request_body.as_ref().and_then(|body| body.pointer(BODY_SCHEMA)?.as_str());
                 if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
-                    let body = components.pointer(&format!("/schemas/{name}")).cloned().unwrap_or_default();
+                    let body = components.pointer(&format!("/schemas/{name}")).cloned();
+                    let body = body.ok_or_else(|| InvalidDocument::new(format!("it has no schema {name}")))?;
                     contract.bodies.insert(name.to_owned(), schema(body));
                 }
                 let parameters = operation.parameters.into_iter().filter(|parameter| parameter.location == "query");
@@ -129,34 +144,33 @@ impl Contract {
     ///
     /// # Errors
     ///
-    /// An internal [`Problem`] where the document has no such schema, or one that is not valid.
-    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, Problem> {
+    /// [`InvalidDocument`] where the document has no such schema, or one that is not valid.
+    pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, InvalidDocument> {
         let schema = match schema {
             MetaSchemaRef::Reference(name) => self.bodies.get(name),
             MetaSchemaRef::Inline(_) => None,
         };
-        let schema = schema.ok_or_else(|| Problem::internal(&"the document has no schema for this body"))?;
+        let schema = schema.ok_or_else(|| InvalidDocument::new("it has no schema for a body"))?;
         let validator = schema.validator()?;
         if validator.is_valid(body) {
             return Ok(Vec::new());
         }
-        let violation = |(pointer, detail)| Violation { pointer: Some(pointer), parameter: None, detail };
         let errors = validator.iter_errors(body).flat_map(|error| schema.explain(&error));
-        Ok(errors.map(violation).collect())
+        Ok(errors.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
     }
 
     /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
     ///
     /// # Errors
     ///
-    /// An internal [`Problem`] where the document has no such operation, or a schema in it is not valid.
-    pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, Problem> {
+    /// [`InvalidDocument`] where the document has no such operation, or a schema in it is not valid.
+    pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, InvalidDocument> {
         let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
             return Ok(Vec::new());
         };
         let (pattern, method) = (pattern.as_ref(), request.method());
         let declared = self.paths.get(pattern).and_then(|path| path.queries.get(method));
-        let declared = declared.ok_or_else(|| Problem::internal(&"the document has no such operation"))?;
+        let declared = declared.ok_or_else(|| InvalidDocument::new("it lacks an operation"))?;
         let mut seen = Vec::new();
         let mut violations = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -166,8 +180,7 @@ impl Contract {
                 Some(_) if seen.contains(&name) => vec!["comes more than once".to_owned()],
                 Some(schema) => schema.check_text(&value)?,
             };
-            let violation = |detail| Violation { pointer: None, parameter: Some(name.clone().into_owned()), detail };
-            violations.extend(details.into_iter().map(violation));
+            violations.extend(details.into_iter().map(|detail| Violation::of_parameter(name.as_ref(), detail)));
             seen.push(name);
         }
         Ok(violations)
@@ -175,7 +188,7 @@ impl Contract {
 }
 
 impl Schema {
-    fn validator(&self) -> Result<&Validator, Problem> {
+    fn validator(&self) -> Result<&Validator, InvalidDocument> {
         if let Some(compiled) = self.compiled.get() {
             return Ok(compiled);
         }
@@ -183,12 +196,12 @@ impl Schema {
             .should_validate_formats(true)
             .with_format("date-time", |text: &str| Timestamp::parse(text).is_some())
             .build(&json!({ "allOf": [self.value], "components": *self.components }))
-            .map_err(|error| Problem::internal(&error))?;
+            .map_err(InvalidDocument::new)?;
         Ok(self.compiled.get_or_init(|| compiled))
     }
 
     /// The rules that the text of a parameter breaks.
-    fn check_text(&self, text: &str) -> Result<Vec<String>, Problem> {
+    fn check_text(&self, text: &str) -> Result<Vec<String>, InvalidDocument> {
         let number = self.value.get("type").filter(|kind| *kind == "integer").and_then(|_| text.parse::<i64>().ok());
         let number = number.filter(|number| number.to_string() == text);
         let value = number.map_or_else(|| Value::from(text), Value::from);
@@ -262,11 +275,11 @@ fn listed<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
 #[cfg(test)]
 mod tests {
     use super::Contract;
-    use crate::openapi::{self, Version};
+    use crate::{api, openapi::Version};
 
     #[test]
     fn every_schema_of_the_document_is_valid() {
-        let contract = Contract::of(openapi::document(Version::V3_1)).unwrap();
+        let contract = Contract::of(api::document(Version::V3_1).unwrap()).unwrap();
         let queries = contract.paths.values().flat_map(|path| path.queries.values()).flat_map(|query| query.values());
         let schemas: Vec<_> = contract.bodies.values().chain(queries).collect();
         assert_eq!(schemas.len(), 3 + 5, "of bodies and of parameters");

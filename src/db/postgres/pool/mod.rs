@@ -6,6 +6,8 @@
 //! connection is set aside with it and another takes its place. Of those set aside there are at most as many as the lane
 //! has connections; after that the lane shrinks, until no change is sent any more.
 
+mod lease;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -20,11 +22,11 @@ use tokio::{
 };
 use tokio_postgres::Error;
 
+use self::lease::Lease;
 use super::{
     Held, STATEMENT_TIMEOUT,
     connect::Connector,
     connection::{Connection, Outcome, READ_ONLY, SILENT},
-    lease::Lease,
     sqlstate::Failure,
 };
 use crate::db::{DbError, Lanes, outage::Outage, statement::Bound};

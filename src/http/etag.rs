@@ -11,7 +11,7 @@ use poem_openapi::{
     types::{ToHeader, Type},
 };
 
-use crate::header::{self, HeaderField};
+use super::headers::{self, HeaderField};
 
 /// The strong entity tag of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl HeaderField for IfNoneMatch {
 /// document already. A malformed value matches nothing: the document is sent again, which does no harm.
 #[must_use]
 pub fn is_known(request: &Request, opaque: &str) -> bool {
-    let Some(value) = header::value(request, IF_NONE_MATCH.as_str()) else { return false };
+    let Some(value) = headers::value(request, IF_NONE_MATCH.as_str()) else { return false };
     condition(&value).is_ok_and(|tags| tags.is_none_or(|tags| tags.iter().any(|tag| tag.opaque == opaque.as_bytes())))
 }
 

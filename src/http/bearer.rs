@@ -3,11 +3,11 @@
 use poem::{Request, http::header};
 use poem_openapi::{SecurityScheme, auth};
 
-use crate::{
-    auth::{TokenError, User},
+use super::{
     context::Context,
     problem::{Code, Problem},
 };
+use crate::auth::{TokenError, User};
 
 // As the first argument of an operation it is both what documents and what enforces that the operation needs a token.
 /// A JWT of the auth server, whose `sub` is the user's id.
@@ -32,7 +32,7 @@ async fn authenticate(request: &Request, bearer: auth::Bearer) -> poem::Result<U
         Ok(user) => Ok(context.signed_in(user)),
         Err(error @ TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, error.to_string()).into()),
         Err(error @ TokenError::Unavailable) => {
-            Err(Problem::new(Code::Unavailable, error.to_string()).caused_by(&error).into())
+            Err(Problem::because(Code::Unavailable, error.to_string()).caused_by(&error).into())
         }
         Err(error) => Err(Problem::invalid_token(Code::TokenInvalid, error.to_string()).into()),
     }

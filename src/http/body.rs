@@ -14,7 +14,7 @@ use poem_openapi::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{
+use super::{
     context::Context,
     problem::{Code, Problem},
 };
@@ -75,9 +75,9 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         let absent = bytes.is_empty() && !T::IS_REQUIRED;
         let value = if absent { Value::Null } else { parse(request, &bytes)? };
         let contract = Context::of(request)?.contract();
-        let mut violations = contract.check_query(request)?;
+        let mut violations = contract.check_query(request).map_err(Problem::from)?;
         if !absent {
-            violations.extend(contract.check_body(&T::schema_ref(), &value)?);
+            violations.extend(contract.check_body(&T::schema_ref(), &value).map_err(Problem::from)?);
         }
         if !violations.is_empty() {
             return Err(Problem::validation(violations).into());
@@ -89,7 +89,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 /// Reads the body, within the limits of size and time.
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let limits = Context::of(request)?.limits();
-    let too_large = || Problem::new(Code::PayloadTooLarge, format!("send at most {} bytes", limits.size));
+    let too_large = || Problem::payload_too_large(limits.size);
     let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
     let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.size) {
@@ -99,10 +99,11 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     match tokio::time::timeout(limits.time, collect(stream, limits.size)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(_)) => {
-            Err(close(Problem::new(Code::MalformedRequest, "the body ended before its time, or its chunks are broken")))
-        }
-        Err(_) => Err(close(Problem::new(Code::RequestTimeout, "send the whole body at once"))),
+        Ok(Err(_)) => Err(close(Problem::because(
+            Code::MalformedRequest,
+            "the body ended before its time, or its chunks are broken",
+        ))),
+        Err(_) => Err(close(Problem::of(Code::RequestTimeout))),
     }
 }
 
@@ -124,13 +125,13 @@ async fn collect<B: AsRef<[u8]>, E>(
 /// The body as JSON.
 fn parse(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
     if !request.content_type().is_some_and(is_json) {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send the header `Content-Type: application/json`"));
+        return Err(Code::UnsupportedMediaType.into());
     }
     if request.headers().contains_key(header::CONTENT_ENCODING) {
-        return Err(Problem::new(Code::UnsupportedMediaType, "send the body as it is, without `Content-Encoding`"));
+        return Err(Problem::because(Code::UnsupportedMediaType, "send the body as it is, without `Content-Encoding`"));
     }
     serde_json::from_slice(bytes)
-        .map_err(|error| Problem::new(Code::MalformedRequest, format!("the body is not JSON: {error}")))
+        .map_err(|error| Problem::because(Code::MalformedRequest, format!("the body is not JSON: {error}")))
 }
 
 /// `application/json`, in UTF-8 as all JSON is (RFC 8259, section 8.1).

@@ -1,0 +1,83 @@
+//! The API as a whole: its operations, and what its document says of them all.
+
+use serde_json::Value;
+
+use crate::{
+    config, http,
+    openapi::{self, Header, InvalidDocument, Link, Outline, Version},
+    tasks::TasksApi,
+};
+
+const DESCRIPTION: &str = "\
+A multi-user task API: each user sees and changes only their own tasks.
+
+Send the JWT of the auth server as `Authorization: Bearer <token>`; its `sub` is the user. Every error is a problem document \
+(RFC 9457) whose `code` tells programs what went wrong. Fields and query parameters that are not declared here are \
+refused, not ignored. Every answer has an `X-Request-Id`: quote it in bug reports.";
+
+const HEADERS: [Header; 4] = [
+    Header {
+        name: "Cache-Control",
+        description: "Who may keep the answer: nobody but the caller, and not without asking again.",
+        example: "private, no-store",
+    },
+    Header {
+        name: "Vary",
+        description: "Tells caches that the answer depends on the origin of the page that asks.",
+        example: "Origin",
+    },
+    Header {
+        name: "X-Content-Type-Options",
+        description: "Tells browsers to trust the declared media type.",
+        example: "nosniff",
+    },
+    Header {
+        name: "X-Request-Id",
+        description: "The id of the request: the caller's own, or a new one.",
+        example: "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
+    },
+];
+
+const OWN_HEADERS: [(&str, &str); 7] = [
+    ("Cache-Control", "private, no-cache"),
+    ("ETag", r#""3""#),
+    ("Idempotency-Replayed", "true"),
+    ("Link", r#"</api/tasks?status=all&sort=created&order=desc&limit=100&cursor=AWFjZAGapdBcP31Cjosv>; rel="next""#),
+    ("Location", "/api/tasks/019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4"),
+    ("Retry-After", "1"),
+    ("WWW-Authenticate", r#"Bearer error="invalid_token", error_description="the token has expired""#),
+];
+
+const LINKS: [Link; 4] = [
+    Link { name: "Read", operation_id: "getTask", description: "Reads the task." },
+    Link { name: "Update", operation_id: "updateTask", description: "Changes fields of the task." },
+    Link { name: "Complete", operation_id: "completeTask", description: "Toggles or sets the state of the task." },
+    Link { name: "Delete", operation_id: "deleteTask", description: "Deletes the task." },
+];
+
+/// What the types of the operations do not say. The largest body has `body_limit` bytes.
+#[must_use]
+pub fn outline(body_limit: usize) -> Outline {
+    Outline {
+        title: "todo-api",
+        version: env!("CARGO_PKG_VERSION"),
+        description: DESCRIPTION,
+        contact: "The maintainers of todo-api",
+        license: "MIT OR Apache-2.0",
+        server: "/",
+        headers: &HEADERS,
+        own_headers: &OWN_HEADERS,
+        resource: "TaskResponse",
+        links: &LINKS,
+        failures: http::failures(body_limit),
+    }
+}
+
+/// The document of a server where nothing is configured. It needs no database.
+///
+/// # Errors
+///
+/// [`InvalidDocument`], which is a defect of the program.
+pub fn document(version: Version) -> Result<Value, InvalidDocument> {
+    openapi::derive::<TasksApi>(&outline(config::DEFAULT_BODY_LIMIT), version)
+}

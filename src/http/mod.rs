@@ -1,0 +1,26 @@
+//! What every request passes, whatever it is about.
+
+pub mod app;
+mod bearer;
+mod body;
+mod context;
+pub mod cors;
+mod docs;
+mod etag;
+mod headers;
+mod health;
+mod message;
+mod problem;
+mod query;
+pub mod server;
+
+pub use self::{
+    bearer::Bearer,
+    body::{Body, Json},
+    context::BodyLimits,
+    etag::{ETag, IfMatch, IfNoneMatch},
+    headers::{HeaderField, OptionalHeader},
+    health::Stopping,
+    problem::{Code, Problem, failures},
+    query::DeclaredQuery,
+};

@@ -1,0 +1,238 @@
+//! Every error: its code, status, title and sentence, and for each status when the document declares it.
+
+use poem::http::StatusCode;
+use poem_openapi::Enum;
+use serde::Serialize;
+
+use super::{MEDIA_TYPE, Problem, ProblemDocument};
+use crate::openapi::{Failure, HeaderType, Violation, When};
+
+/// What went wrong; clients branch on it, so a released code keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Serialize)]
+#[oai(rename = "ProblemCode", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The request is malformed: its body is not JSON, or one of its headers cannot be read.
+    MalformedRequest,
+    /// No bearer token was sent.
+    TokenMissing,
+    /// The token has expired; a new one is needed.
+    TokenExpired,
+    /// The token is malformed, forged, or not meant for this server.
+    TokenInvalid,
+    /// The task belongs to another user.
+    TaskForbidden,
+    /// No task has this id.
+    TaskNotFound,
+    /// There is no such path.
+    RouteNotFound,
+    /// The path does not take this method; `Allow` lists those that it takes.
+    MethodNotAllowed,
+    /// The body did not arrive in time.
+    RequestTimeout,
+    /// A request with the same `Idempotency-Key` is in flight; try again after `Retry-After`.
+    IdempotencyKeyInFlight,
+    /// The `Idempotency-Key` stands for a request with another body.
+    IdempotencyKeyReused,
+    /// The task has another version than `If-Match` expects.
+    PreconditionFailed,
+    /// The body is larger than the server takes.
+    PayloadTooLarge,
+    /// The body is not declared as `application/json`.
+    UnsupportedMediaType,
+    /// A body, query parameter or header breaks the rules that `errors` lists.
+    ValidationFailed,
+    /// An internal error; the request id finds its cause in the log.
+    InternalError,
+    /// The database cannot be reached, or the server is about to stop; try again after `Retry-After`.
+    Unavailable,
+}
+
+/// What a code means.
+pub(super) struct Definition {
+    pub(super) status: StatusCode,
+    /// The kind of problem in a few words.
+    pub(super) title: &'static str,
+    /// The sentence for people, unless the place where the problem occurs has a more precise one.
+    pub(super) detail: &'static str,
+}
+
+const fn define(status: StatusCode, title: &'static str, detail: &'static str) -> Definition {
+    Definition { status, title, detail }
+}
+
+impl Code {
+    /// The status that answers it.
+    #[must_use]
+    pub const fn status(self) -> StatusCode {
+        self.definition().status
+    }
+
+    pub(super) const fn definition(self) -> Definition {
+        use StatusCode as S;
+        match self {
+            Self::MalformedRequest => {
+                define(S::BAD_REQUEST, "The request is malformed", "the request is not what it should be")
+            }
+            Self::TokenMissing => {
+                define(S::UNAUTHORIZED, "A bearer token is required", "send the header `Authorization: Bearer <token>`")
+            }
+            Self::TokenExpired => define(S::UNAUTHORIZED, "The token has expired", "the token has expired"),
+            Self::TokenInvalid => define(S::UNAUTHORIZED, "The token is not valid", "the token is not valid"),
+            Self::TaskForbidden => {
+                define(S::FORBIDDEN, "The task belongs to another user", "only its owner may see or change it")
+            }
+            Self::TaskNotFound => define(S::NOT_FOUND, "There is no such task", "no task has this id"),
+            Self::RouteNotFound => define(S::NOT_FOUND, "There is no such path", "see /docs for the paths there are"),
+            Self::MethodNotAllowed => define(
+                S::METHOD_NOT_ALLOWED,
+                "The path does not take this method",
+                "see the header `Allow` for the methods there are",
+            ),
+            Self::RequestTimeout => {
+                define(S::REQUEST_TIMEOUT, "The request did not arrive in time", "send the whole body at once")
+            }
+            Self::IdempotencyKeyInFlight => define(
+                S::CONFLICT,
+                "The idempotency key is in flight",
+                "the first request with this key has no answer yet",
+            ),
+            Self::IdempotencyKeyReused => define(
+                S::UNPROCESSABLE_ENTITY,
+                "The idempotency key stands for another request",
+                "a new request needs a new Idempotency-Key",
+            ),
+            Self::PreconditionFailed => define(
+                S::PRECONDITION_FAILED,
+                "The task has changed",
+                "read the task again: its ETag is no longer the one expected",
+            ),
+            Self::PayloadTooLarge => define(S::PAYLOAD_TOO_LARGE, "The body is too large", "send a smaller body"),
+            Self::UnsupportedMediaType => define(
+                S::UNSUPPORTED_MEDIA_TYPE,
+                "The body must be application/json",
+                "send the header `Content-Type: application/json`",
+            ),
+            Self::ValidationFailed => define(
+                S::UNPROCESSABLE_ENTITY,
+                "The request breaks the contract",
+                "see `errors` for every rule that the request breaks",
+            ),
+            Self::InternalError => define(
+                S::INTERNAL_SERVER_ERROR,
+                "Internal server error",
+                "the request id finds the cause in the server's log",
+            ),
+            Self::Unavailable => define(
+                S::SERVICE_UNAVAILABLE,
+                "The service is not available for the moment",
+                "the database cannot be reached; nothing was changed",
+            ),
+        }
+    }
+}
+
+/// A header that comes with every answer of a status.
+pub(super) struct CommonHeader {
+    pub(super) name: &'static str,
+    /// Its value, unless the place where the problem occurs has a more precise one.
+    pub(super) value: &'static str,
+    description: &'static str,
+    kind: HeaderType,
+}
+
+pub(super) const fn header(status: StatusCode) -> Option<CommonHeader> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some(CommonHeader {
+            name: "WWW-Authenticate",
+            value: "Bearer",
+            description: "The challenge of RFC 6750, with the reason for a refusal.",
+            kind: HeaderType::Text,
+        }),
+        StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => Some(CommonHeader {
+            name: "Retry-After",
+            value: "1",
+            description: "Seconds after which to try again.",
+            kind: HeaderType::Number,
+        }),
+        _ => None,
+    }
+}
+
+/// The id of the request in examples.
+const REQUEST_ID: &str = "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88";
+
+/// An example, as part of the document.
+pub(super) fn example(problem: Problem) -> ProblemDocument {
+    problem.document(REQUEST_ID)
+}
+
+/// The example of a request that breaks a rule.
+pub(super) fn invalid() -> Problem {
+    Problem::validation(vec![Violation::of_body("/title".to_owned(), "is required".to_owned())])
+}
+
+/// The errors of operations as the document declares them, in the order of their statuses; the largest body has `body_limit`
+/// bytes.
+#[must_use]
+pub fn failures(body_limit: usize) -> Vec<Failure> {
+    let too_large = format!("The body is larger than {}.", size(body_limit));
+    let declared: [(When, &str, Problem); 12] = [
+        (
+            When::Always,
+            "The body is not JSON, or a header cannot be read.",
+            Problem::because(Code::MalformedRequest, "the body is not JSON: expected value at line 1 column 1"),
+        ),
+        (
+            When::Secured,
+            "No token, or one that is malformed, expired or otherwise not valid.",
+            Code::TokenExpired.into(),
+        ),
+        (When::PathParameter, "The task belongs to another user.", Code::TaskForbidden.into()),
+        (When::PathParameter, "There is no such task, or the id is not a lower-case UUID.", Code::TaskNotFound.into()),
+        (When::Body, "The body did not arrive in time.", Code::RequestTimeout.into()),
+        (
+            When::Header("Idempotency-Key"),
+            "A request with the same `Idempotency-Key` is still being worked on.",
+            Code::IdempotencyKeyInFlight.into(),
+        ),
+        (
+            When::Header("If-Match"),
+            "The task has another version than `If-Match` expects; nothing was changed.",
+            Code::PreconditionFailed.into(),
+        ),
+        (When::Body, &too_large, Problem::payload_too_large(body_limit)),
+        (When::Body, "The body is not declared as `application/json`.", Code::UnsupportedMediaType.into()),
+        (
+            When::Always,
+            "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for another \
+             request; nothing was changed.",
+            invalid(),
+        ),
+        (When::Always, "An internal error; the answer says nothing of its cause.", Code::InternalError.into()),
+        (
+            When::Always,
+            "The database cannot be reached, or the server is about to stop. Nothing was changed, unless `detail` says \
+             that it is unknown whether the change was made.",
+            Code::Unavailable.into(),
+        ),
+    ];
+    let failure = |(when, description, problem): (When, &str, Problem)| {
+        let status = problem.code().status();
+        Failure {
+            status: status.as_u16(),
+            when,
+            description: description.to_owned(),
+            header: header(status).map(|header| (header.name, header.description, header.kind)),
+            media_type: MEDIA_TYPE,
+            schema: "Problem",
+            example: serde_json::to_value(example(problem)).unwrap_or_default(),
+        }
+    };
+    declared.into_iter().map(failure).collect()
+}
+
+/// A number of bytes, for people.
+fn size(bytes: usize) -> String {
+    if bytes.is_multiple_of(1024) { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
+}

@@ -1,0 +1,268 @@
+//! Derives the document from the types, and completes it. Whatever is expected and missing is an error: a document that
+//! silently lacks a part would pass for a change of the contract.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    marker::PhantomData,
+};
+
+use poem::{
+    endpoint::BoxEndpoint,
+    http::{Method, StatusCode},
+};
+use poem_openapi::{
+    ContactObject, LicenseObject, OpenApi, OpenApiService, ServerObject,
+    registry::{MetaApi, Registry},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Failure, HeaderType, InvalidDocument, Outline, Version, dialect};
+
+/// The document of an API.
+///
+/// # Errors
+///
+/// [`InvalidDocument`] where the types and the outline do not fit each other.
+pub fn derive<A: OpenApi>(outline: &Outline, version: Version) -> Result<Value, InvalidDocument> {
+    let mut document = serde_json::from_str(&service::<A>(outline).spec()).map_err(InvalidDocument::new)?;
+    complete(&mut document, outline)?;
+    dialect::tidy(&mut document);
+    if version == Version::V3_1 {
+        dialect::modernize(&mut document)?;
+        let license = json!({ "identifier": outline.license, "url": null });
+        merge(&mut document, json!({ "openapi": "3.1.0", "info": { "license": license } }));
+    }
+    Ok(document)
+}
+
+/// A document as JSON.
+#[must_use]
+pub fn to_json(document: &Value) -> String {
+    // A value has string keys only, so this cannot fail.
+    serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
+}
+
+/// A document as YAML.
+#[must_use]
+pub fn to_yaml(document: &Value) -> String {
+    serde_yaml::to_string(document).unwrap_or_default()
+}
+
+/// The page of Swagger UI as poem-openapi ships it, and the document that it holds.
+#[must_use]
+pub fn swagger_ui<A: OpenApi>(outline: &Outline) -> (String, String) {
+    let service = service::<A>(outline);
+    (service.swagger_ui_html(), service.spec())
+}
+
+fn service<A: OpenApi>(outline: &Outline) -> OpenApiService<Described<A>, ()> {
+    OpenApiService::new(Described(PhantomData), outline.title, outline.version)
+        .description(outline.description)
+        .contact(ContactObject::new().name(outline.contact))
+        .license(LicenseObject::new(outline.license).url("https://spdx.org/licenses/"))
+        .server(ServerObject::new(outline.server).description("The server of this document"))
+}
+
+/// An API without what it runs on.
+struct Described<A>(PhantomData<fn() -> A>);
+
+impl<A: OpenApi> OpenApi for Described<A> {
+    fn meta() -> Vec<MetaApi> {
+        A::meta()
+    }
+
+    fn register(registry: &mut Registry) {
+        A::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// Adds what the server does and poem-openapi has no word for.
+fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocument> {
+    let mut schemas = Map::new();
+    let mut responses = Map::new();
+    let mut headers = Headers { outline, seen: BTreeSet::new() };
+    let mut operation_ids = BTreeSet::new();
+    let mut linked = false;
+    for operation in operations(document)? {
+        operation_ids.extend(operation.get("operationId").and_then(Value::as_str).map(str::to_owned));
+        if operation.get("requestBody").is_some() {
+            let body = schema_name(operation, "/requestBody/content/application~1json/schema/$ref");
+            let body = body.ok_or_else(|| InvalidDocument::new("a request body has no schema of its own"))?;
+            schemas.insert(body, json!({ "additionalProperties": false }));
+        }
+        let failures: Vec<_> = outline.failures.iter().filter(|failure| failure.when.applies(operation)).collect();
+        let all = operation.get_mut("responses").and_then(Value::as_object_mut);
+        let all = all.ok_or_else(|| InvalidDocument::new("an operation has no responses"))?;
+        for response in all.values_mut() {
+            headers.describe(response)?;
+            if schema_name(response, "/content/application~1json/schema/$ref").as_deref() == Some(outline.resource) {
+                linked = true;
+                let link = |name| (name, "links");
+                let links = references(outline.links.iter().map(|link| link.name).map(link));
+                merge(response, json!({ "links": links }));
+            }
+        }
+        // Errors are the same in every operation: each stands once, and operations refer to it.
+        for failure in failures {
+            let name = reason(failure.status)?;
+            all.shift_remove(&failure.status.to_string());
+            all.insert(failure.status.to_string(), reference("responses", &name));
+            if !responses.contains_key(&name) {
+                let mut response = response(failure);
+                headers.describe(&mut response)?;
+                responses.insert(name, response);
+            }
+        }
+    }
+    let fields = document.pointer(&format!("/components/schemas/{}/properties", outline.resource));
+    let fields = fields.and_then(Value::as_object).filter(|_| linked);
+    let fields = fields.ok_or_else(|| InvalidDocument::new(format!("no operation answers {}", outline.resource)))?;
+    // A null is still a field: a resource leaves none out.
+    schemas.insert(outline.resource.to_owned(), json!({ "required": fields.keys().collect::<Vec<_>>() }));
+    check(document, outline, &headers.seen, &operation_ids, &schemas, &responses)?;
+    let components =
+        json!({ "schemas": schemas, "responses": responses, "headers": common(outline), "links": links(outline) });
+    merge(document, json!({ "components": components }));
+    Ok(())
+}
+
+/// Whether everything in the outline has a place in the document.
+fn check(
+    document: &Value,
+    outline: &Outline,
+    headers: &BTreeSet<&str>,
+    operation_ids: &BTreeSet<String>,
+    schemas: &Map<String, Value>,
+    responses: &Map<String, Value>,
+) -> Result<(), InvalidDocument> {
+    let missing = |what: &str, name: &str| Err(InvalidDocument::new(format!("no operation has the {what} {name}")));
+    if let Some((name, _)) = outline.own_headers.iter().find(|(name, _)| !headers.contains(name)) {
+        return missing("header", name);
+    }
+    if let Some(link) = outline.links.iter().find(|link| !operation_ids.contains(link.operation_id)) {
+        return missing("operationId", link.operation_id);
+    }
+    for failure in &outline.failures {
+        if !responses.contains_key(&reason(failure.status)?) {
+            return missing("status", &failure.status.to_string());
+        }
+    }
+    let wanted = schemas.keys().map(String::as_str).chain(outline.failures.iter().map(|failure| failure.schema));
+    let registered = document.pointer("/components/schemas").and_then(Value::as_object);
+    for name in wanted {
+        if !registered.is_some_and(|schemas| schemas.contains_key(name)) {
+            return missing("schema", name);
+        }
+    }
+    Ok(())
+}
+
+/// Names the headers of responses as RFCs write them, and adds those of every answer.
+struct Headers<'a> {
+    outline: &'a Outline,
+    /// Those of the outline that some response has.
+    seen: BTreeSet<&'static str>,
+}
+
+impl Headers<'_> {
+    fn describe(&mut self, response: &mut Value) -> Result<(), InvalidDocument> {
+        let response = response.as_object_mut().ok_or_else(|| InvalidDocument::new("a response is not an object"))?;
+        let own = response.shift_remove("headers");
+        let mut headers = references(self.outline.headers.iter().map(|header| (header.name, "headers")));
+        for (name, mut header) in
+            own.iter().filter_map(Value::as_object).flatten().map(|(name, own)| (name, own.clone()))
+        {
+            // poem-openapi writes them in upper case.
+            let known = self.outline.own_headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            let (name, example) =
+                known.ok_or_else(|| InvalidDocument::new(format!("the header {name} has no example")))?;
+            let text = header.pointer("/schema/type").is_some_and(|kind| kind == "string");
+            let example = if text { Value::from(*example) } else { example.parse().map_err(InvalidDocument::new)? };
+            merge(&mut header, json!({ "example": example }));
+            self.seen.insert(name);
+            headers.insert((*name).to_owned(), header);
+        }
+        response.insert("headers".to_owned(), headers.into());
+        Ok(())
+    }
+}
+
+fn response(failure: &Failure) -> Value {
+    let schema = reference("schemas", failure.schema);
+    let content = json!({ failure.media_type: { "schema": schema, "example": failure.example } });
+    let mut response = json!({ "description": failure.description, "content": content });
+    if let Some((name, description, kind)) = failure.header {
+        let schema = match kind {
+            HeaderType::Text => json!({ "type": "string" }),
+            HeaderType::Number => json!({ "type": "integer", "format": "uint32" }),
+        };
+        let header = json!({ "description": description, "required": true, "schema": schema });
+        merge(&mut response, json!({ "headers": { name: header } }));
+    }
+    response
+}
+
+fn common(outline: &Outline) -> Map<String, Value> {
+    let header = |header: &super::Header| {
+        let schema = json!({ "type": "string" });
+        let value = json!({
+            "description": header.description, "required": true, "schema": schema, "example": header.example,
+        });
+        (header.name.to_owned(), value)
+    };
+    outline.headers.iter().map(header).collect()
+}
+
+fn links(outline: &Outline) -> Map<String, Value> {
+    let link = |link: &super::Link| {
+        let parameters = json!({ "id": "$response.body#/id" });
+        let value =
+            json!({ "operationId": link.operation_id, "parameters": parameters, "description": link.description });
+        (link.name.to_owned(), value)
+    };
+    outline.links.iter().map(link).collect()
+}
+
+/// Components by name, each as a reference to the component of that kind.
+fn references<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
+    names.map(|(name, kind)| (name.to_owned(), reference(kind, name))).collect()
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({ "$ref": format!("#/components/{kind}/{name}") })
+}
+
+/// Applies a JSON merge patch (RFC 7396).
+fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    target.shift_remove(&key);
+                } else {
+                    merge(target.entry(key).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (target, patch) => *target = patch,
+    }
+}
+
+fn operations(document: &mut Value) -> Result<impl Iterator<Item = &mut Value>, InvalidDocument> {
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut).filter(|paths| !paths.is_empty());
+    let paths = paths.ok_or_else(|| InvalidDocument::new("it has no paths"))?;
+    Ok(paths.values_mut().filter_map(Value::as_object_mut).flat_map(Map::values_mut))
+}
+
+fn schema_name(value: &Value, reference: &str) -> Option<String> {
+    value.pointer(reference)?.as_str()?.strip_prefix("#/components/schemas/").map(str::to_owned)
+}
+
+/// `404` as `NotFound`.
+fn reason(status: u16) -> Result<String, InvalidDocument> {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let reason = reason.ok_or_else(|| InvalidDocument::new(format!("the status {status} has no name")))?;
+    Ok(reason.replace(' ', ""))
+}

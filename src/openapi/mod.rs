@@ -1,0 +1,156 @@
+//! The OpenAPI document: a pure function of the annotated types, and the judge of requests. It knows no operation: the API
+//! passes its own in, with an [`Outline`] of what the types do not say.
+
+mod contract;
+mod dialect;
+mod document;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub use self::{
+    contract::{Contract, Violation},
+    document::{derive, swagger_ui, to_json, to_yaml},
+};
+
+/// Version of the OpenAPI specification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Version {
+    /// OpenAPI 3.1, with JSON Schema 2020-12.
+    #[value(name = "3.1")]
+    V3_1,
+    /// OpenAPI 3.0, for tools that stop there.
+    #[value(name = "3.0")]
+    V3_0,
+}
+
+/// The parts of a document that the types of the operations do not have.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// The name of the API.
+    pub title: &'static str,
+    /// The version of the API.
+    pub version: &'static str,
+    /// About the API as a whole, in Markdown.
+    pub description: &'static str,
+    /// The maintainers' name.
+    pub contact: &'static str,
+    /// An SPDX expression.
+    pub license: &'static str,
+    /// The server's URL, which may be relative to that of the document.
+    pub server: &'static str,
+    /// Headers of every answer.
+    pub headers: &'static [Header],
+    /// Headers of some answers, as RFCs write their names, each with an example.
+    pub own_headers: &'static [(&'static str, &'static str)],
+    /// The schema of the resource: none of its fields is ever absent, and each answer that is one has the links.
+    pub resource: &'static str,
+    /// The operations on a resource whose id is known.
+    pub links: &'static [Link],
+    /// The errors of operations.
+    pub failures: Vec<Failure>,
+}
+
+/// A header of every answer, always a string.
+#[derive(Debug, Clone, Copy)]
+pub struct Header {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub description: &'static str,
+    /// A value.
+    pub example: &'static str,
+}
+
+/// A link from a resource to an operation on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// Its name.
+    pub name: &'static str,
+    /// The operation.
+    pub operation_id: &'static str,
+    /// What the operation does.
+    pub description: &'static str,
+}
+
+/// An error that some operations answer with.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The status.
+    pub status: u16,
+    /// The operations that answer with it.
+    pub when: When,
+    /// When they do.
+    pub description: String,
+    /// Name, description and type of a header that comes with it.
+    pub header: Option<(&'static str, &'static str, HeaderType)>,
+    /// The media type of its body.
+    pub media_type: &'static str,
+    /// The name of its body's schema.
+    pub schema: &'static str,
+    /// A body.
+    pub example: Value,
+}
+
+/// The type of a header's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderType {
+    /// Text.
+    Text,
+    /// A whole number.
+    Number,
+}
+
+/// The operations that have an error, by their own parameters and body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// All.
+    Always,
+    /// Those with a security scheme.
+    Secured,
+    /// Those with a request body.
+    Body,
+    /// Those with a parameter in their path.
+    PathParameter,
+    /// Those with this request header.
+    Header(&'static str),
+}
+
+impl When {
+    /// Whether it applies to this operation of a document.
+    fn applies(self, operation: &Value) -> bool {
+        let any = |location: &str, name: Option<&str>| {
+            let parameters = operation.get("parameters").and_then(Value::as_array);
+            parameters.into_iter().flatten().any(|parameter| {
+                parameter.get("in").is_some_and(|found| found == location)
+                    && name.is_none_or(|name| parameter.get("name").is_some_and(|found| found == name))
+            })
+        };
+        match self {
+            Self::Always => true,
+            Self::Secured => operation.get("security").and_then(Value::as_array).is_some_and(|all| !all.is_empty()),
+            Self::Body => operation.get("requestBody").is_some(),
+            Self::PathParameter => any("path", None),
+            Self::Header(name) => any("header", Some(name)),
+        }
+    }
+}
+
+/// A document that cannot be made, or not be judged by: a defect of the program, found when it starts.
+#[derive(Debug)]
+pub struct InvalidDocument(String);
+
+impl InvalidDocument {
+    pub(crate) fn new(defect: impl fmt::Display) -> Self {
+        Self(defect.to_string())
+    }
+}
+
+impl fmt::Display for InvalidDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the derived OpenAPI document is not as it should be: {}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidDocument {}
