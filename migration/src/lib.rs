@@ -1,6 +1,6 @@
 //! The database schema, as migrations written by hand in SQL.
 //!
-//! Each migration is a folder beside `src/`, and an entry of the index [`MIGRATIONS`]. The folder has the migration's name,
+//! Each migration is a folder beside `src/`, and an entry of the index `MIGRATIONS`. The folder has the migration's name,
 //! and contains nothing but SQL, in one of two layouts:
 //!
 //! | both databases run the same script | each database has its own |
@@ -8,8 +8,9 @@
 //! | `up.sql`, `down.sql` | `sqlite/up.sql`, `sqlite/down.sql`, `postgres/up.sql`, `postgres/down.sql` |
 //! | `shared!` in the index | `per_database!` in the index |
 //!
-//! A released migration is never edited: databases that have applied it would not notice. A test compares every script
-//! with its checksum in `migration/checksums`. CONTRIBUTING.md has the steps to add a migration.
+//! A released migration is never edited: a database that has applied it does not run it again, and would differ from new
+//! ones. A test compares each script with its checksum in `migration/checksums`. CONTRIBUTING.md explains how to add a
+//! migration.
 //!
 //! Migrations use no entities: an entity follows the newest schema, and a migration does not change.
 
@@ -124,12 +125,93 @@ fn statements(script: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::{BTreeMap, BTreeSet},
+        fs,
+        path::Path,
+    };
+
+    use aws_lc_rs::digest;
+
     use super::*;
+
+    const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+
+    /// The SQL files of each folder beside `src/`.
+    fn folders() -> BTreeMap<String, BTreeSet<String>> {
+        fn walk(folder: &Path, files: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, files);
+                } else if path.extension().is_some_and(|extension| extension == "sql") {
+                    files.push(path.strip_prefix(FOLDER).unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+        let mut files = Vec::new();
+        walk(Path::new(FOLDER), &mut files);
+        let mut folders = BTreeMap::<_, BTreeSet<_>>::new();
+        for file in files {
+            let (folder, script) = file.split_once('/').expect("scripts are in the folder of their migration");
+            folders.entry(folder.to_owned()).or_default().insert(script.to_owned());
+        }
+        folders
+    }
 
     #[test]
     fn a_script_is_split_into_its_statements() {
         let script = "-- One; not two.\nCREATE TABLE a (\n    id text\n);\n\nDROP TABLE b; DROP TABLE c;\n";
         assert_eq!(statements(script), ["CREATE TABLE a (\n    id text\n)", "DROP TABLE b", "DROP TABLE c"]);
         assert!(statements("").is_empty());
+    }
+
+    #[test]
+    fn the_index_is_in_the_order_of_the_names() {
+        for (older, newer) in MIGRATIONS.iter().zip(MIGRATIONS.iter().skip(1)) {
+            assert!(older.name < newer.name, "{} follows {} in the index: sort it by name", newer.name, older.name);
+        }
+    }
+
+    #[test]
+    fn the_index_uses_every_script() {
+        let shared = BTreeSet::from(["up.sql", "down.sql"].map(str::to_owned));
+        let per_database = ["sqlite/up.sql", "sqlite/down.sql", "postgres/up.sql", "postgres/down.sql"];
+        let per_database = BTreeSet::from(per_database.map(str::to_owned));
+        for (folder, scripts) in folders() {
+            let indexed = MIGRATIONS.iter().any(|migration| migration.name == folder);
+            assert!(indexed, "migration/{folder} is not in the index in migration/src/lib.rs: add it at the end");
+            // The compiler has found each script that the index names: a complete layout has no unused script.
+            let complete = scripts == shared || scripts == per_database;
+            assert!(complete, "migration/{folder} contains {scripts:?}: use a layout of migration/src/lib.rs");
+        }
+    }
+
+    /// Reads lines, not a map: a second line for a script must not replace the first.
+    #[test]
+    fn no_released_script_was_edited() {
+        let checksums = fs::read_to_string(Path::new(FOLDER).join("checksums")).unwrap();
+        let mut released = BTreeSet::new();
+        for line in checksums.lines() {
+            let (checksum, path) = line.split_once("  migration/").expect("a line that sha256sum wrote");
+            let script = fs::read(Path::new(FOLDER).join(path));
+            let script = script.unwrap_or_else(|error| panic!("migration/{path} is released: restore it ({error})"));
+            let digest = digest::digest(&digest::SHA256, &script);
+            let found = digest.as_ref().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+            assert_eq!(
+                found, checksum,
+                "migration/{path} was edited: if it is released, restore it and add a migration"
+            );
+            released.insert(path);
+        }
+        for (folder, scripts) in folders() {
+            for script in scripts {
+                let path = format!("{folder}/{script}");
+                assert!(
+                    released.contains(path.as_str()),
+                    "add migration/{path} to migration/checksums, see CONTRIBUTING.md"
+                );
+            }
+        }
     }
 }
