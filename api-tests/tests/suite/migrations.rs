@@ -33,7 +33,7 @@ fn migrations_go_up_down_and_up() {
 }
 
 #[test]
-fn a_schema_that_is_two_steps_behind_is_brought_up_to_date_with_its_tasks() {
+fn a_schema_of_the_first_two_migrations_is_brought_up_to_date_with_its_tasks() {
     let mut server = Server::start(DATABASE);
     let alice = server.user("alice");
     for (title, due_date) in [("b", None), ("C", Some("2026-12-02T00:00:00Z")), ("a", Some("2026-12-01T00:00:00Z"))] {
@@ -42,7 +42,11 @@ fn a_schema_that_is_two_steps_behind_is_brought_up_to_date_with_its_tasks() {
     let lists = ["?status=pending", "?sort=title", "?sort=due_date&order=desc"];
     let before = lists.map(|list| alice.list(list));
     server.kill();
-    for _ in 0..2 {
+    let applied = || {
+        let status = server.command(&["migrate", "status"]).stdout;
+        String::from_utf8(status).unwrap().lines().filter(|line| line.starts_with("applied")).count()
+    };
+    while applied() > 2 {
         assert!(server.command(&["migrate", "down"]).status.success());
     }
     // Some databases of the days before had no such index.

@@ -1,0 +1,1 @@
+-- SQLite changes nothing: it has no hash indexes, and its file is never distributed.
