@@ -17,10 +17,11 @@ use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIn
 use tokio::time::Instant;
 use uuid::Uuid;
 
+pub(crate) use self::statement::{argument, arguments};
 pub use self::{
     migrate::Migrations,
     outage::Outage,
-    statement::{Build, Fill, Gives, Inserts, Merge, Sql, Statements, argument},
+    statement::{Arguments, Build, Fill, Gives, Inserts, Merge, Sql, Statements},
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
@@ -240,11 +241,11 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn one<K: Ord + Copy, E: Rows>(
+    pub async fn one<K: Ord + Copy, A: Arguments, E: Rows>(
         &self,
-        query: &Statements<K, Select<E>>,
+        query: &Statements<K, A, Select<E>>,
         key: K,
-        arguments: Vec<Value>,
+        arguments: A,
     ) -> Result<Option<E::Model>, DbError> {
         Ok(self.read::<E>(query.bind(self.db.backend(), key, arguments)).await?.into_iter().next())
     }
@@ -254,11 +255,11 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// As [`Requested::one`].
-    pub async fn all<K: Ord + Copy, E: Rows, S: Build<Built = Sql> + Gives<E>>(
+    pub async fn all<K: Ord + Copy, A: Arguments, E: Rows, S: Build<Built = Sql> + Gives<E>>(
         &self,
-        query: &Statements<K, S>,
+        query: &Statements<K, A, S>,
         key: K,
-        arguments: Vec<Value>,
+        arguments: A,
     ) -> Result<Vec<E::Model>, DbError> {
         self.read::<E>(query.bind(self.db.backend(), key, arguments)).await
     }
@@ -277,11 +278,11 @@ impl Requested<'_> {
     /// Any [`DbError`]; then none of them has happened, except that [`DbError::Unknown`] leaves it open.
     pub async fn insert<K: Ord + Copy>(
         &self,
-        inserts: &Statements<K, Inserts>,
+        inserts: &Statements<K, Vec<Value>, Inserts>,
         key: K,
-        arguments: Vec<Value>,
+        rows: Vec<Value>,
     ) -> Result<(), DbError> {
-        let inserts = inserts.bind(self.db.backend(), key, arguments);
+        let inserts = inserts.bind(self.db.backend(), key, rows);
         match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
             Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
@@ -293,11 +294,11 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn update<K: Ord + Copy, E: Rows>(
+    pub async fn update<K: Ord + Copy, A: Arguments, E: Rows>(
         &self,
-        update: &Statements<K, UpdateMany<E>>,
+        update: &Statements<K, A, UpdateMany<E>>,
         key: K,
-        arguments: Vec<Value>,
+        arguments: A,
     ) -> Result<Vec<E::Model>, DbError> {
         let update = update.bind(self.db.backend(), key, arguments);
         match &*self.db.0 {
@@ -311,11 +312,11 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn delete<K: Ord + Copy, E: EntityTrait>(
+    pub async fn delete<K: Ord + Copy, A: Arguments, E: EntityTrait>(
         &self,
-        delete: &Statements<K, DeleteMany<E>>,
+        delete: &Statements<K, A, DeleteMany<E>>,
         key: K,
-        arguments: Vec<Value>,
+        arguments: A,
     ) -> Result<u64, DbError> {
         let delete = delete.bind(self.db.backend(), key, arguments);
         match &*self.db.0 {

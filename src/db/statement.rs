@@ -17,42 +17,94 @@ use sea_orm::{
 
 use super::row;
 
+/// The arguments of a statement, each with a name.
+pub trait Arguments {
+    /// The same names, for what stands in the statement in place of the arguments.
+    type Places;
+
+    /// The places of the arguments.
+    fn places() -> Self::Places;
+
+    /// The arguments, in the order of their places.
+    fn into_values(self) -> Vec<Value>;
+}
+
+/// The values of whole rows, for [`Inserts`], which give them their places.
+impl Arguments for Vec<Value> {
+    type Places = ();
+
+    fn places() {}
+
+    fn into_values(self) -> Vec<Value> {
+        self
+    }
+}
+
+/// Declares the [`Arguments`] of statements, as a struct: one that a statement is run without does not compile.
+macro_rules! arguments {
+    ($(#[$doc:meta])* $visibility:vis struct $name:ident { $($argument:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        $visibility struct $name<T = sea_orm::Value> {
+            $($visibility $argument: T,)+
+        }
+
+        impl $crate::db::Arguments for $name {
+            type Places = $name<u64>;
+
+            fn places() -> $name<u64> {
+                let mut next = 0;
+                let mut place = || {
+                    next += 1;
+                    $crate::db::argument(next - 1)
+                };
+                $name { $($argument: place(),)+ }
+            }
+
+            fn into_values(self) -> Vec<sea_orm::Value> {
+                vec![$(self.$argument,)+]
+            }
+        }
+    };
+}
+pub(crate) use arguments;
+
 /// Stands in a statement for an argument: its place among those of a run, from 0. Neither database can store a number as
 /// large, so it is taken for nothing else.
 #[must_use]
-pub const fn argument(place: usize) -> u64 {
+pub(crate) const fn argument(place: usize) -> u64 {
     u64::MAX - place as u64
 }
 
 /// Statements of one kind, each built when it is first used, from the key that tells it from the others. They are kept
 /// for good: there must be a bound to how many keys there are.
-pub struct Statements<K, S: Build> {
-    build: fn(K) -> S,
+pub struct Statements<K, A: Arguments, S: Build> {
+    build: fn(K, A::Places) -> S,
     sqlite: RwLock<BTreeMap<K, Arc<S::Built>>>,
     postgres: RwLock<BTreeMap<K, Arc<S::Built>>>,
 }
 
-impl<K, S: Build> fmt::Debug for Statements<K, S> {
+impl<K, A: Arguments, S: Build> fmt::Debug for Statements<K, A, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::any::type_name::<Self>())
     }
 }
 
-impl<K: Ord + Copy, S: Build> Statements<K, S> {
-    /// Statements with [`argument`]s in them.
-    pub const fn new(build: fn(K) -> S) -> Self {
+impl<K: Ord + Copy, A: Arguments, S: Build> Statements<K, A, S> {
+    /// Statements in which the places of their arguments stand.
+    pub const fn new(build: fn(K, A::Places) -> S) -> Self {
         Self { build, sqlite: RwLock::new(BTreeMap::new()), postgres: RwLock::new(BTreeMap::new()) }
     }
 
     /// The statement of this key, with these arguments.
-    pub(super) fn bind(&self, backend: DbBackend, key: K, arguments: Vec<Value>) -> Run<S::Built> {
+    pub(super) fn bind(&self, backend: DbBackend, key: K, arguments: A) -> Run<S::Built> {
         let built = if backend == DbBackend::Sqlite { &self.sqlite } else { &self.postgres };
         let known = built.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let built = known.unwrap_or_else(|| {
-            let new = Arc::new((self.build)(key).build(backend));
+            let new = Arc::new((self.build)(key, A::places()).build(backend));
             built.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(new).clone()
         });
-        Run { built, arguments }
+        Run { built, arguments: arguments.into_values() }
     }
 }
 
@@ -147,8 +199,8 @@ impl<'a> Bound<'a> {
         &self.sql.types
     }
 
-    /// One for each placeholder. In place of an argument that is missing stands a value of which no database knows the
-    /// type.
+    /// One for each placeholder. None is missing, since [`Arguments`] give each place its value; if one were, its type would
+    /// be one that no database knows, and the statement would fail.
     pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a Value> {
         self.sql.placeholders.iter().map(move |placeholder| match placeholder {
             Placeholder::Value(value) => value,

@@ -49,7 +49,24 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
 /// A JSON request body that keeps every rule of its schema in the document, beside a query that does; `Body<Option<T>>`
 /// may be absent.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T> {
+    /// What it says.
+    pub value: T,
+    sent: Vec<u8>,
+}
+
+impl<T> Body<T> {
+    /// The body as it was sent, whatever the order of its names and its white space.
+    ///
+    /// # Errors
+    ///
+    /// None for a body that was extracted.
+    pub fn canonical_json(&self) -> Result<Vec<u8>, Problem> {
+        let mut json: Value = serde_json::from_slice(&self.sent).map_err(|error| Problem::internal(&error))?;
+        json.sort_all_objects();
+        serde_json::to_vec(&json).map_err(|error| Problem::internal(&error))
+    }
+}
 
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -82,7 +99,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         if !violations.is_empty() {
             return Err(Problem::validation(violations).into());
         }
-        Ok(Self(serde_json::from_value(value).map_err(|error| Problem::internal(&error))?))
+        let value = serde_json::from_value(value).map_err(|error| Problem::internal(&error))?;
+        Ok(Self { value, sent: bytes })
     }
 }
 

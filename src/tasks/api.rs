@@ -3,22 +3,22 @@
 use poem_openapi::{
     ApiResponse, OpenApi, Tags,
     param::{Path, Query},
-    types::ToJSON,
 };
-use serde_json::Value;
 
 use super::{
     cursor::Position,
-    dto::{Order, Sort, Status, TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
+    dto::{TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
     entity::Model,
     id::TaskId,
-    idempotency::{IdempotencyKey, InFlight},
-    store::{Creation, List, StoreError, Tasks},
+    idempotency::{IdempotencyKey, InFlight, Request},
+    list::{List, Order, Sort, Status},
+    store::{Creation, StoreError, Tasks},
 };
 use crate::{
     db::Db,
     http::{Bearer, Body, Code, DeclaredQuery, ETag, IfMatch, IfNoneMatch, Json, OptionalHeader, Problem},
     openapi::Violation,
+    timestamp::Timestamp,
 };
 
 /// The task endpoints.
@@ -147,23 +147,15 @@ impl TasksApi {
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
-        let (status, sort) = (status.0, sort.0);
-        let order = order.0.unwrap_or(match sort {
-            Sort::Created => Order::Desc,
-            Sort::Title | Sort::DueDate => Order::Asc,
-        });
-        let after = match cursor.0 {
-            None => None,
-            Some(cursor) => Some(Position::decode(&cursor, status, sort, order).ok_or_else(foreign_cursor)?),
+        let list = List {
+            status: status.0,
+            sort: sort.0,
+            order: order.0.unwrap_or(sort.0.order()),
+            limit: usize::try_from(limit.0).unwrap_or(LIMIT),
         };
-        let limit = usize::try_from(limit.0).unwrap_or(LIMIT);
-        let page = Tasks::of(&self.db, bearer.user()).list(&List { status, sort, order, limit, after }).await?;
-        let next = page.next.map(|last| {
-            let cursor = last.encode(status, sort, order);
-            let (status, sort, order) = (word(&status), word(&sort), word(&order));
-            let query = format!("status={status}&sort={sort}&order={order}&limit={limit}&cursor={cursor}");
-            format!("</api/tasks?{query}>; rel=\"next\"")
-        });
+        let after = cursor.0.map(|cursor| Position::decode(&cursor, &list).ok_or_else(foreign_cursor)).transpose()?;
+        let page = Tasks::of(&self.db, bearer.user()).list(&list, after.as_ref()).await?;
+        let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
         Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next))
     }
 
@@ -181,17 +173,19 @@ impl TasksApi {
         key: OptionalHeader<IdempotencyKey>,
         body: Body<TaskCreate>,
     ) -> Result<Created, Problem> {
-        let key = key.0.as_ref();
-        let flight = key
-            .map(|key| self.in_flight.begin(bearer.user().id(), key).ok_or(Code::IdempotencyKeyInFlight))
-            .transpose()?;
-        let (task, version, replayed) = match Tasks::of(&self.db, bearer.user()).create(body.0, key).await? {
-            Creation::New(task) => (TaskResponse::from(task.clone()), task.version, None),
-            Creation::Replayed(task) => (task, 1, Some(true)),
+        let user = bearer.user();
+        let in_flight = |key| self.in_flight.begin(user.id(), key).ok_or(Code::IdempotencyKeyInFlight);
+        let flight = key.0.as_ref().map(in_flight).transpose()?;
+        let request = key.0.map(|key| Ok::<_, Problem>(Request::new(key, &body.canonical_json()?))).transpose()?;
+        let task = body.value.into_row(user.id(), Timestamp::now());
+        let (task, replayed) = match Tasks::of(&self.db, user).create(task, request.as_ref()).await? {
+            Creation::New(task) => (task, None),
+            Creation::Replayed(task) => (task, Some(true)),
         };
         drop(flight);
         let location = format!("/api/tasks/{}", task.id);
-        Ok(Created::Created(Json(task), location, ETag(version), replayed))
+        let etag = ETag(task.version);
+        Ok(Created::Created(Json(task.into()), location, etag, replayed))
     }
 
     /// Read a task
@@ -234,7 +228,7 @@ impl TasksApi {
         id: Path<TaskId>,
     ) -> Result<Changed, Problem> {
         let tasks = Tasks::of(&self.db, bearer.user());
-        Ok(tasks.update(id.0.0, body.0.into(), versions(&expected)).await?.into())
+        Ok(tasks.update(id.0.0, body.value.into(), versions(&expected)).await?.into())
     }
 
     /// Delete a task
@@ -270,7 +264,7 @@ impl TasksApi {
         /// The task's id.
         id: Path<TaskId>,
     ) -> Result<Changed, Problem> {
-        let completed = body.0.map(|body| body.completed);
+        let completed = body.value.map(|body| body.completed);
         let tasks = Tasks::of(&self.db, bearer.user());
         Ok(tasks.complete(id.0.0, completed, versions(&expected)).await?.into())
     }
@@ -285,11 +279,6 @@ impl From<Model> for Changed {
 
 const fn default_limit() -> u64 {
     LIMIT as u64
-}
-
-/// A value of an enumeration as a query writes it.
-fn word(value: &impl ToJSON) -> String {
-    value.to_json().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 /// The versions that a change may meet; `None` where any will do.

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::dto::{Order, Sort, Status};
+use super::list::{List, Sort};
 use crate::timestamp::Timestamp;
 
 /// Changes whenever the meaning of the bytes does, so that a cursor is understood or refused, and never misread.
@@ -21,9 +21,9 @@ pub(super) enum Position {
 }
 
 impl Position {
-    /// The position in lists of this kind, as a cursor.
-    pub(super) fn encode(&self, status: Status, sort: Sort, order: Order) -> String {
-        let mut bytes = head(status, sort, order).to_vec();
+    /// The position in this list, as a cursor.
+    pub(super) fn encode(&self, list: &List) -> String {
+        let mut bytes = head(list).to_vec();
         match self {
             Self::Created(id) | Self::Undated(id) => bytes.extend_from_slice(id.as_bytes()),
             Self::Title(key, id) => {
@@ -38,13 +38,13 @@ impl Position {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position that a cursor of such a list stands for; `None` where it is none, or one of another list.
-    pub(super) fn decode(cursor: &str, status: Status, sort: Sort, order: Order) -> Option<Self> {
+    /// The position in this list that a cursor stands for; `None` where it is not a cursor, or one of another list.
+    pub(super) fn decode(cursor: &str, list: &List) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-        let rest = bytes.strip_prefix(&head(status, sort, order)[..])?;
+        let rest = bytes.strip_prefix(&head(list)[..])?;
         let (id, rest) = rest.split_first_chunk()?;
         let id = Uuid::from_bytes(*id);
-        match (sort, rest) {
+        match (list.sort, rest) {
             (Sort::Created, []) => Some(Self::Created(id)),
             (Sort::Title, key) => {
                 Some(Self::Title(String::from_utf8(key.to_vec()).ok()?, id)).filter(|_| !key.contains(&0))
@@ -59,36 +59,28 @@ impl Position {
     }
 }
 
-/// What a cursor is bound to.
-const fn head(status: Status, sort: Sort, order: Order) -> [u8; 4] {
-    let status = match status {
-        Status::All => b'a',
-        Status::Pending => b'p',
-        Status::Completed => b'c',
-    };
-    let sort = match sort {
-        Sort::Created => b'c',
-        Sort::Title => b't',
-        Sort::DueDate => b'd',
-    };
-    let order = match order {
-        Order::Asc => b'a',
-        Order::Desc => b'd',
-    };
+/// How a cursor begins.
+const fn head(list: &List) -> [u8; 4] {
+    let [status, sort, order] = list.binding();
     [VERSION, status, sort, order]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::list::{Order, Status};
 
     const ID: Uuid = Uuid::from_u128(0x019a_a5d0_5c3f_7d42_8e8b_2f6f_0d9a_71c4);
 
-    fn kinds() -> impl Iterator<Item = (Status, Sort, Order)> {
+    const NEWEST: List = List { status: Status::All, sort: Sort::Created, order: Order::Desc, limit: 100 };
+
+    fn lists() -> impl Iterator<Item = List> {
         let statuses = [Status::All, Status::Pending, Status::Completed];
         let sorts = [Sort::Created, Sort::Title, Sort::DueDate];
         statuses.into_iter().flat_map(move |status| {
-            sorts.into_iter().flat_map(move |sort| [Order::Asc, Order::Desc].map(move |order| (status, sort, order)))
+            sorts.into_iter().flat_map(move |sort| {
+                [Order::Asc, Order::Desc].map(move |order| List { status, sort, order, limit: 100 })
+            })
         })
     }
 
@@ -104,22 +96,22 @@ mod tests {
 
     #[test]
     fn a_cursor_is_understood_by_lists_of_its_kind_and_refused_by_all_others() {
-        for (status, sort, order) in kinds() {
-            for position in positions(sort) {
-                let cursor = position.encode(status, sort, order);
-                for kind in kinds() {
-                    let decoded = Position::decode(&cursor, kind.0, kind.1, kind.2);
-                    assert_eq!(decoded, (kind == (status, sort, order)).then(|| position.clone()));
+        for list in lists() {
+            for position in positions(list.sort) {
+                let cursor = position.encode(&list);
+                for other in lists() {
+                    let decoded = Position::decode(&cursor, &other);
+                    assert_eq!(decoded, (other == list).then(|| position.clone()));
                 }
+                assert_eq!(Position::decode(&cursor, &List { limit: 1, ..list }), Some(position));
             }
         }
     }
 
     #[test]
     fn a_garbled_cursor_is_refused() {
-        let cursor = Position::Created(ID).encode(Status::All, Sort::Created, Order::Desc);
-        let newer = BASE64_URL_SAFE_NO_PAD
-            .encode([&[VERSION + 1], &head(Status::All, Sort::Created, Order::Desc)[1..], ID.as_bytes()].concat());
+        let cursor = Position::Created(ID).encode(&NEWEST);
+        let newer = BASE64_URL_SAFE_NO_PAD.encode([&[VERSION + 1], &head(&NEWEST)[1..], ID.as_bytes()].concat());
         for garbled in [
             "",
             "x",
@@ -130,7 +122,7 @@ mod tests {
             &format!("{cursor}="),
             &newer,
         ] {
-            assert_eq!(Position::decode(garbled, Status::All, Sort::Created, Order::Desc), None, "{garbled}");
+            assert_eq!(Position::decode(garbled, &NEWEST), None, "{garbled}");
         }
     }
 }

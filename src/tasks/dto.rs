@@ -2,31 +2,30 @@
 //! against the document.
 
 use poem_openapi::{
-    Enum, Object,
+    Object,
     types::{Example, MaybeUndefined},
 };
 use sea_orm::{
     ActiveValue::{self, NotSet, Set},
     Value,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{entity, id};
+use super::{
+    entity,
+    fields::{Description, Title},
+    id,
+};
 use crate::timestamp::Timestamp;
 
 /// A task to create.
-#[derive(Debug, Object, Deserialize, Serialize)]
+#[derive(Debug, Object, Deserialize)]
 #[oai(example)]
 pub(super) struct TaskCreate {
-    /// What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no
-    /// U+0000
-    #[oai(validator(pattern = r"^\s*[^\s\u0000](?:[^\u0000]{0,253}[^\s\u0000])?\s*$"))]
-    #[serde(deserialize_with = "trimmed")]
-    pub title: String,
-    /// More about it; must have at most 1000 characters, and no U+0000
-    #[oai(nullable, validator(max_length = 1000, pattern = r"^[^\u0000]*$"))]
-    pub description: Option<String>,
+    pub title: Title,
+    #[oai(nullable)]
+    pub description: Option<Description>,
     /// Whether it is done already.
     #[oai(default)]
     #[serde(default)]
@@ -40,15 +39,10 @@ pub(super) struct TaskCreate {
 #[derive(Debug, Object, Deserialize)]
 #[oai(example, skip_serializing_if_is_none)]
 pub(super) struct TaskUpdate {
-    /// What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no
-    /// U+0000
-    #[oai(validator(pattern = r"^\s*[^\s\u0000](?:[^\u0000]{0,253}[^\s\u0000])?\s*$"))]
-    #[serde(default, deserialize_with = "some_trimmed")]
-    pub title: Option<String>,
-    /// More about it; must have at most 1000 characters, and no U+0000
-    #[oai(nullable, validator(max_length = 1000, pattern = r"^[^\u0000]*$"))]
+    pub title: Option<Title>,
+    #[oai(nullable)]
     #[serde(default)]
-    pub description: MaybeUndefined<String>,
+    pub description: MaybeUndefined<Description>,
     /// Whether it is done.
     pub completed: Option<bool>,
     /// When it is due: a date and time with an offset (RFC 3339), kept to the microsecond.
@@ -66,7 +60,7 @@ pub(super) struct TaskComplete {
 }
 
 /// A task. Every field is always there.
-#[derive(Debug, Object, Deserialize, Serialize)]
+#[derive(Debug, Object, Serialize)]
 #[oai(example)]
 pub(super) struct TaskResponse {
     /// UUIDv7, lower-case; ids sort by creation.
@@ -88,42 +82,6 @@ pub(super) struct TaskResponse {
     pub created_at: Timestamp,
     /// When it last changed, in UTC.
     pub updated_at: Timestamp,
-}
-
-/// Which tasks to list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
-#[oai(rename = "TaskStatus", rename_all = "snake_case")]
-pub(super) enum Status {
-    /// All of them.
-    #[default]
-    All,
-    /// Those still to be done.
-    Pending,
-    /// Those that are done.
-    Completed,
-}
-
-/// What to sort by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
-#[oai(rename = "TaskSort", rename_all = "snake_case")]
-pub(super) enum Sort {
-    /// When the task was created.
-    #[default]
-    Created,
-    /// The title, case-insensitively.
-    Title,
-    /// When the task is due; tasks without a due date come last in either order.
-    DueDate,
-}
-
-/// The direction of the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
-#[oai(rename = "SortOrder", rename_all = "snake_case")]
-pub(super) enum Order {
-    /// Ascending.
-    Asc,
-    /// Descending.
-    Desc,
 }
 
 impl From<entity::Model> for TaskResponse {
@@ -157,12 +115,13 @@ impl TaskCreate {
     /// The row that the task becomes.
     pub(super) fn into_row(self, owner: &str, now: Timestamp) -> entity::Model {
         let Self { title, description, completed, due_date } = self;
+        let title = title.into_string();
         entity::Model {
             user_id: owner.to_owned(),
             id: id::new_id(now.into()),
             title_key: entity::title_key(&title),
             title,
-            description,
+            description: description.map(Description::into_string),
             completed,
             due_date: due_date.map(Into::into),
             version: 1,
@@ -175,10 +134,11 @@ impl TaskCreate {
 impl From<TaskUpdate> for entity::ActiveModel {
     fn from(body: TaskUpdate) -> Self {
         let TaskUpdate { title, description, completed, due_date } = body;
+        let title = title.map(Title::into_string);
         Self {
             title_key: title.as_deref().map_or(NotSet, |title| Set(entity::title_key(title))),
             title: title.map_or(NotSet, Set),
-            description: nullable(description),
+            description: nullable(description.map_value(Description::into_string)),
             completed: completed.map_or(NotSet, Set),
             due_date: nullable(due_date.map_value(Into::into)),
             ..Default::default()
@@ -200,24 +160,11 @@ where
 const EXAMPLE_CREATED_AT: i64 = 1_795_254_030_123_456;
 const EXAMPLE_DUE_DATE: i64 = 1_795_798_800_000_000;
 
-fn trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    String::deserialize(deserializer).map(|title| title.trim_matches(is_white_space).to_owned())
-}
-
-fn some_trimmed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    trimmed(deserializer).map(Some)
-}
-
-/// What `\s` of a pattern means (ECMA-262, section 22.2.2.9).
-fn is_white_space(character: char) -> bool {
-    (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
-}
-
 impl Example for TaskCreate {
     fn example() -> Self {
         Self {
-            title: "Buy milk".to_owned(),
-            description: Some("Two litres, the blue one".to_owned()),
+            title: Title::new("Buy milk"),
+            description: Some(Description::new("Two litres, the blue one")),
             completed: false,
             due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
         }
@@ -227,7 +174,7 @@ impl Example for TaskCreate {
 impl Example for TaskUpdate {
     fn example() -> Self {
         Self {
-            title: Some("Buy oat milk".to_owned()),
+            title: Some(Title::new("Buy oat milk")),
             description: MaybeUndefined::Null,
             completed: None,
             due_date: MaybeUndefined::from_opt_null(Timestamp::from_micros(EXAMPLE_DUE_DATE)),

@@ -1,79 +1,121 @@
-//! The statements of the store, each built once. Their arguments stand in the order that the constants tell.
+//! The statements of the store, each built once.
 
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, QueryFilter, QueryTrait, Select, UpdateMany,
+    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryTrait, Select, UpdateMany, Value,
     sea_query::{Condition, Expr, Func, Order as Direction},
 };
 
 use super::{
-    dto::{Order, Status},
     entity::{Column, Entity},
-    idempotency, owner,
+    idempotency,
+    list::{Order, Status},
+    owner,
 };
-use crate::db::{Fill, Inserts, Merge, Statements, argument};
-
-/// Arguments of the statements on one task of the owner's, and the first of those of lists.
-const OWNER: u64 = argument(0);
-const ID: u64 = argument(1);
-const VERSION: u64 = argument(2);
-const NOW: u64 = argument(3);
-/// The values of an update begin here.
-const VALUES: usize = 4;
+use crate::db::{Fill, Inserts, Merge, Statements, arguments};
 
 /// Whether a statement is about one version of a task only.
 pub(super) type Versioned = bool;
 
 /// Whose and which task: what every statement on a task of the owner's names in its own WHERE.
-fn is(versioned: Versioned) -> Condition {
+fn is(owner: u64, id: u64, version: Option<u64>) -> Condition {
     Condition::all()
-        .add(Column::UserId.eq(OWNER))
-        .add(Column::Id.eq(ID))
-        .add_option(versioned.then(|| Column::Version.eq(VERSION)))
+        .add(Column::UserId.eq(owner))
+        .add(Column::Id.eq(id))
+        .add_option(version.map(|version| Column::Version.eq(version)))
 }
 
-/// One of the owner's tasks.
-pub(super) static TASK: Statements<(), Select<Entity>> = Statements::new(|()| Entity::find().filter(is(false)));
-
-/// A task, whoever's it is. Its one argument is the id.
-pub(super) static ANYONES: Statements<(), Select<Entity>> =
-    Statements::new(|()| Entity::find().filter(Column::Id.eq(argument(0))));
-
-pub(super) static DELETIONS: Statements<Versioned, DeleteMany<Entity>> =
-    Statements::new(|versioned| Entity::delete_many().filter(is(versioned)));
-
-/// What `updateTask` may change.
-pub(super) const CHANGEABLE: [Column; 5] =
-    [Column::Title, Column::TitleKey, Column::Description, Column::Completed, Column::DueDate];
-
-/// When a change was made: never before the change before it, whatever the clocks of the instances say.
-fn time_of_change() -> Expr {
-    Func::greatest([Expr::col(Column::UpdatedAt), Expr::val(NOW)]).into()
+arguments! {
+    /// One of the owner's tasks.
+    pub(super) struct Own { owner, id }
 }
 
-/// By which columns change; their values are the arguments from [`VALUES`] on.
-pub(super) static UPDATES: Statements<([bool; CHANGEABLE.len()], Versioned), UpdateMany<Entity>> =
-    Statements::new(|(changed, versioned)| {
-        let mut update = Entity::update_many()
-            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, time_of_change());
-        let columns = CHANGEABLE.into_iter().zip(changed).filter(|(_, changed)| *changed);
-        for (n, (column, _)) in columns.enumerate() {
-            update = update.col_expr(column, Expr::val(argument(VALUES + n)));
-        }
-        update.filter(is(versioned))
+pub(super) static TASK: Statements<(), Own, Select<Entity>> =
+    Statements::new(|(), of: Own<u64>| Entity::find().filter(is(of.owner, of.id, None)));
+
+arguments! {
+    /// A task, whoever's it is.
+    pub(super) struct Anyones { id }
+}
+
+pub(super) static ANYONES: Statements<(), Anyones, Select<Entity>> =
+    Statements::new(|(), of: Anyones<u64>| Entity::find().filter(Column::Id.eq(of.id)));
+
+arguments! {
+    /// A task to delete.
+    pub(super) struct Deletion { owner, id, version }
+}
+
+pub(super) static DELETIONS: Statements<Versioned, Deletion, DeleteMany<Entity>> =
+    Statements::new(|versioned, of: Deletion<u64>| {
+        Entity::delete_many().filter(is(of.owner, of.id, versioned.then_some(of.version)))
     });
 
-/// Of tasks whose `completed` it changes: to the argument at [`VALUES`], or, where none is set, to the other state.
-pub(super) static COMPLETIONS: Statements<(bool, Versioned), UpdateMany<Entity>> =
-    Statements::new(|(set, versioned)| {
+/// When a change was made: never before the change before it, whatever the clocks of the instances say.
+fn time_of_change(now: u64) -> Expr {
+    Func::greatest([Expr::col(Column::UpdatedAt), Expr::val(now)]).into()
+}
+
+arguments! {
+    /// A task to change, and the values of the columns that `updateTask` may change.
+    pub(super) struct Update { owner, id, version, now, title, title_key, description, completed, due_date }
+}
+
+impl<T: Copy> Update<T> {
+    /// The new value of a column; `None` for one that `updateTask` does not change.
+    const fn value(&self, column: Column) -> Option<T> {
+        match column {
+            Column::Title => Some(self.title),
+            Column::TitleKey => Some(self.title_key),
+            Column::Description => Some(self.description),
+            Column::Completed => Some(self.completed),
+            Column::DueDate => Some(self.due_date),
+            Column::UserId | Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
+        }
+    }
+}
+
+/// A set of columns.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Columns(u32);
+
+impl Columns {
+    pub(super) const fn insert(&mut self, column: Column) {
+        self.0 |= 1 << column as u32;
+    }
+
+    const fn contains(self, column: Column) -> bool {
+        self.0 & (1 << column as u32) != 0
+    }
+}
+
+/// By the columns that change.
+pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<Entity>> =
+    Statements::new(|(changed, versioned): (Columns, _), to: Update<u64>| {
+        let update = Entity::update_many()
+            .col_expr(Column::Version, Expr::col(Column::Version).add(1))
+            .col_expr(Column::UpdatedAt, time_of_change(to.now));
+        let values = Column::iter().filter(|column| changed.contains(*column));
+        let values = values.filter_map(|column| Some((column, Expr::val(to.value(column)?))));
+        let update = values.fold(update, |update, (column, value)| update.col_expr(column, value));
+        update.filter(is(to.owner, to.id, versioned.then_some(to.version)))
+    });
+
+arguments! {
+    /// A task to complete or toggle.
+    pub(super) struct Completion { owner, id, version, now, completed }
+}
+
+/// Of tasks whose `completed` it changes: to the argument where it is set, or else to the other state.
+pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, UpdateMany<Entity>> =
+    Statements::new(|(set, versioned), to: Completion<u64>| {
         let toggled = Expr::col(Column::Completed).not();
-        let completed = if set { Expr::val(argument(VALUES)) } else { toggled };
+        let completed = if set { Expr::val(to.completed) } else { toggled };
         Entity::update_many()
             .col_expr(Column::Completed, completed)
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
-            .col_expr(Column::UpdatedAt, time_of_change())
-            .filter(is(versioned))
-            .apply_if(set.then(|| argument(VALUES)), |update, completed| update.filter(Column::Completed.ne(completed)))
+            .col_expr(Column::UpdatedAt, time_of_change(to.now))
+            .filter(is(to.owner, to.id, versioned.then_some(to.version)))
+            .apply_if(set.then_some(to.completed), |update, completed| update.filter(Column::Completed.ne(completed)))
     });
 
 /// Which rows come into being together with a task.
@@ -83,8 +125,8 @@ pub(super) struct New {
     pub(super) key: bool,
 }
 
-/// Arguments are the values of the rows: owner, key, task.
-pub(super) static INSERTS: Statements<New, Inserts> = Statements::new(|New { owner, key }| {
+/// The arguments are the values of the rows: owner, key, task.
+pub(super) static INSERTS: Statements<New, Vec<Value>, Inserts> = Statements::new(|New { owner, key }, ()| {
     let mut inserts = Inserts::default();
     if owner {
         inserts = inserts.new_row(owner::Entity, owner::Column::Id);
@@ -116,23 +158,25 @@ pub(super) enum Sorted {
     Undated,
 }
 
-const LIMIT: u64 = argument(1);
-const LAST_ID: u64 = argument(2);
-/// The title or the due date of the last task.
-const LAST: u64 = argument(3);
+arguments! {
+    /// Whose tasks, how many, and the one before them: its id, and its title or due date.
+    pub(super) struct Tasks { owner, limit, last_id, last_key }
+}
 
 /// Each reads one stretch of an index, or merges two.
-pub(super) static STRETCHES: Statements<Stretch, Merge<Entity>> = Statements::new(stretch);
+pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Entity>> =
+    Statements::new(|tasks, of: Tasks<u64>| stretch(tasks, &of));
 
 /// The dated tasks of a stretch and, where they leave room, the first of the undated: no index has those last in both
 /// directions. It is one statement, so that a task whose due date comes or goes meanwhile is on the page once. The rows are
 /// in no order that the databases promise.
-pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Fill<Entity>> = Statements::new(|dated| Fill {
-    first: stretch(dated),
-    then: stretch(Stretch { tasks: Sorted::Undated, behind: false, ..dated }),
-});
+pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Tasks, Fill<Entity>> =
+    Statements::new(|dated, of: Tasks<u64>| Fill {
+        first: stretch(dated, &of),
+        then: stretch(Stretch { tasks: Sorted::Undated, behind: false, ..dated }, &of),
+    });
 
-fn stretch(Stretch { status, tasks, order, behind }: Stretch) -> Merge<Entity> {
+fn stretch(Stretch { status, tasks, order, behind }: Stretch, of: &Tasks<u64>) -> Merge<Entity> {
     // The order of ids is the order of creation.
     let sort_key = match tasks {
         Sorted::Created | Sorted::Undated => None,
@@ -141,10 +185,10 @@ fn stretch(Stretch { status, tasks, order, behind }: Stretch) -> Merge<Entity> {
     };
     let after = behind.then(|| {
         let (position, last) = sort_key.map_or_else(
-            || (Expr::col(Column::Id), Expr::val(LAST_ID)),
+            || (Expr::col(Column::Id), Expr::val(of.last_id)),
             |column| {
                 let position = Expr::tuple([Expr::col(column), Expr::col(Column::Id)]);
-                (position, Expr::tuple([Expr::val(LAST), Expr::val(LAST_ID)]))
+                (position, Expr::tuple([Expr::val(of.last_key), Expr::val(of.last_id)]))
             },
         );
         match order {
@@ -170,7 +214,7 @@ fn stretch(Stretch { status, tasks, order, behind }: Stretch) -> Merge<Entity> {
         let due_date = Expr::col(Column::DueDate);
         let dated = dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() });
         let condition = Condition::all()
-            .add(Column::UserId.eq(OWNER))
+            .add(Column::UserId.eq(of.owner))
             .add_option(completed.map(|completed| Column::Completed.eq(completed)))
             .add_option(dated)
             .add_option(after.clone());
@@ -182,5 +226,5 @@ fn stretch(Stretch { status, tasks, order, behind }: Stretch) -> Merge<Entity> {
         Order::Desc => Direction::Desc,
     };
     let order = sort_key.into_iter().chain([Column::Id]).map(|column| (column, direction.clone()));
-    Merge { selects: selects.collect(), order: order.collect(), limit: LIMIT }
+    Merge { selects: selects.collect(), order: order.collect(), limit: of.limit }
 }

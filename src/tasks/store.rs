@@ -6,18 +6,18 @@ use uuid::Uuid;
 
 use super::{
     cursor::Position,
-    dto::{Order, Sort, Status, TaskCreate, TaskResponse},
-    entity::{ActiveModel, Entity, Model},
-    idempotency::{self, IdempotencyKey},
+    entity::{ActiveModel, Column, Entity, Model},
+    idempotency::{self, KeyOf, Outdated, Request},
+    list::{List, Order, Sort},
     owner,
     statements::{
-        ANYONES, CHANGEABLE, COMPLETIONS, DATED_THEN_UNDATED, DELETIONS, INSERTS, New, STRETCHES, Sorted, Stretch,
-        TASK, UPDATES, Versioned,
+        ANYONES, Anyones, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
+        STRETCHES, Sorted, Stretch, TASK, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
 use crate::{
     auth::User,
-    db::{Db, DbError, Requested, Statements},
+    db::{Arguments, Db, DbError, Requested, Statements},
     timestamp::Timestamp,
 };
 
@@ -52,16 +52,6 @@ impl From<DbError> for StoreError {
     }
 }
 
-/// Which tasks, in which order, from where.
-#[derive(Debug)]
-pub(super) struct List {
-    pub(super) status: Status,
-    pub(super) sort: Sort,
-    pub(super) order: Order,
-    pub(super) limit: usize,
-    pub(super) after: Option<Position>,
-}
-
 /// Some tasks of a list, and where the next page begins, if there is one.
 #[derive(Debug)]
 pub(super) struct Page {
@@ -74,8 +64,8 @@ pub(super) struct Page {
 pub(super) enum Creation {
     /// A new task.
     New(Model),
-    /// The answer to the first request with this key.
-    Replayed(TaskResponse),
+    /// The task as the first request with this key created it.
+    Replayed(Model),
 }
 
 impl<'a> Tasks<'a> {
@@ -83,16 +73,16 @@ impl<'a> Tasks<'a> {
         Self { db: db.of(owner.id()), owner }
     }
 
-    /// A page of the user's tasks; ties break by id.
-    pub(super) async fn list(&self, list: &List) -> Result<Page, DbError> {
-        let sorted = match (list.sort, &list.after) {
+    /// The page of the user's tasks that begins behind a position; ties break by id.
+    pub(super) async fn list(&self, list: &List, after: Option<&Position>) -> Result<Page, DbError> {
+        let sorted = match (list.sort, after) {
             (Sort::Created, _) => Sorted::Created,
             (Sort::Title, _) => Sorted::Title,
             (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
             (Sort::DueDate, _) => Sorted::Dated,
         };
         // One more than asked for tells whether there is more.
-        let mut tasks = self.stretch(list, sorted, list.limit + 1).await?;
+        let mut tasks = self.stretch(list, after, sorted, list.limit + 1).await?;
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
         let next = tasks.last().filter(|_| more).map(|last| match (list.sort, last.due_date) {
@@ -105,17 +95,22 @@ impl<'a> Tasks<'a> {
     }
 
     /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
-    async fn stretch(&self, list: &List, tasks: Sorted, limit: usize) -> Result<Vec<Model>, DbError> {
-        let mut arguments = vec![self.owner.id().into(), (limit as u64).into()];
-        match &list.after {
-            Some(Position::Created(id) | Position::Undated(id)) => arguments.push((*id).into()),
-            Some(Position::Title(key, id)) => arguments.extend([(*id).into(), key.as_str().into()]),
-            Some(Position::Dated(due_date, id)) => {
-                arguments.extend([(*id).into(), DateTime::<Utc>::from(*due_date).into()]);
-            }
-            None => {}
-        }
-        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: list.after.is_some() };
+    async fn stretch(
+        &self,
+        list: &List,
+        after: Option<&Position>,
+        tasks: Sorted,
+        limit: usize,
+    ) -> Result<Vec<Model>, DbError> {
+        let (last_id, last_key) = match after {
+            Some(Position::Created(id) | Position::Undated(id)) => (Some(*id), UNUSED),
+            Some(Position::Title(key, id)) => (Some(*id), key.as_str().into()),
+            Some(Position::Dated(due_date, id)) => (Some(*id), DateTime::<Utc>::from(*due_date).into()),
+            None => (None, UNUSED),
+        };
+        let arguments =
+            Listed { owner: self.owner.id().into(), limit: (limit as u64).into(), last_id: last_id.into(), last_key };
+        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: after.is_some() };
         if tasks != Sorted::Dated {
             return self.db.all(&STRETCHES, stretch, arguments).await;
         }
@@ -131,35 +126,30 @@ impl<'a> Tasks<'a> {
         Ok(tasks)
     }
 
-    /// Creates a task; the first one of a user brings the user's own row with it. With a key, the first request creates
-    /// and every later one gets the answer to that.
-    pub(super) async fn create(&self, task: TaskCreate, key: Option<&IdempotencyKey>) -> Result<Creation, StoreError> {
-        let fingerprint = key.map(|_| idempotency::fingerprint(&task)).unwrap_or_default();
-        let task = task.into_row(self.owner.id(), Timestamp::now());
-        let Some(key) = key else {
+    /// Creates a task; the first one of a user brings the user's own row with it. If the request can be repeated, the first
+    /// one creates the task, and every later one gets the answer to that.
+    pub(super) async fn create(&self, task: Model, request: Option<&Request>) -> Result<Creation, StoreError> {
+        let Some(request) = request else {
             self.insert(&task, None).await?;
             return Ok(Creation::New(task));
         };
-        let reservation = idempotency::Model {
-            user_id: self.owner.id().to_owned(),
-            key: key.0.clone(),
-            fingerprint,
-            answer: idempotency::answer(&TaskResponse::from(task.clone()))?,
-            created_at: task.created_at,
-        };
+        let reservation = idempotency::Model::of(request, &task)?;
+        let (owner, key) = (Value::from(self.owner.id()), Value::from(request.key.0.as_str()));
         for _ in 0..ATTEMPTS {
             match self.insert(&task, Some(&reservation)).await {
                 Err(DbError::Unique(_)) => {}
                 inserted => return Ok(inserted.map(|()| Creation::New(task))?),
             }
-            let owned = vec![self.owner.id().into(), key.0.as_str().into()];
-            match self.db.one(&idempotency::FIRST, (), owned.clone()).await? {
+            let of = KeyOf { owner: owner.clone(), key: key.clone() };
+            match self.db.one(&idempotency::FIRST, (), of).await? {
                 Some(first) if first.expired() => {
-                    let expired = owned.into_iter().chain([first.created_at.into()]).collect();
-                    self.db.delete(&idempotency::OUTDATED, (), expired).await?;
+                    let (owner, key, created_at) = (owner.clone(), key.clone(), first.created_at.into());
+                    self.db.delete(&idempotency::OUTDATED, (), Outdated { owner, key, created_at }).await?;
                 }
-                Some(first) if first.fingerprint != reservation.fingerprint => return Err(StoreError::KeyReused),
-                Some(first) => return Ok(Creation::Replayed(idempotency::replay(&first)?)),
+                Some(first) => {
+                    let replayed = first.replay(request, &task)?;
+                    return replayed.map(Creation::Replayed).ok_or(StoreError::KeyReused);
+                }
                 // It has expired and gone since.
                 None => {}
             }
@@ -178,7 +168,7 @@ impl<'a> Tasks<'a> {
     }
 
     pub(super) async fn get(&self, id: Uuid) -> Result<Model, StoreError> {
-        match self.db.one(&TASK, (), self.task(id, None)).await? {
+        match self.db.one(&TASK, (), self.own(id)).await? {
             Some(task) => Ok(task),
             None => Err(self.missing(id, None).await),
         }
@@ -188,7 +178,7 @@ impl<'a> Tasks<'a> {
     pub(super) async fn update(
         &self,
         id: Uuid,
-        mut change: ActiveModel,
+        change: ActiveModel,
         expected: Option<&[i64]>,
     ) -> Result<Model, StoreError> {
         if !change.is_changed() {
@@ -196,16 +186,21 @@ impl<'a> Tasks<'a> {
             let stale = expected.is_some_and(|versions| !versions.contains(&task.version));
             return if stale { Err(StoreError::Stale) } else { Ok(task) };
         }
-        let mut changed = [false; CHANGEABLE.len()];
-        let mut values = Vec::new();
-        for (column, changed) in CHANGEABLE.into_iter().zip(&mut changed) {
-            if let ActiveValue::Set(value) = change.take(column) {
-                *changed = true;
-                values.push(value);
-            }
-        }
+        let mut changed = Columns::default();
+        Column::iter().filter(|column| !change.is_not_set(*column)).for_each(|column| changed.insert(column));
         let version = self.version(id, expected).await?;
-        match self.change(&UPDATES, changed, id, version, values).await? {
+        let arguments = Update {
+            owner: self.owner.id().into(),
+            id: id.into(),
+            version: version.into(),
+            now: now(),
+            title: value(change.title),
+            title_key: value(change.title_key),
+            description: value(change.description),
+            completed: value(change.completed),
+            due_date: value(change.due_date),
+        };
+        match self.change(&UPDATES, changed, id, version, arguments).await? {
             Some(task) => Ok(task),
             None => Err(self.missing(id, version).await),
         }
@@ -220,12 +215,18 @@ impl<'a> Tasks<'a> {
     ) -> Result<Model, StoreError> {
         let version = self.version(id, expected).await?;
         loop {
-            let values = completed.map(Value::from).into_iter().collect();
-            if let Some(task) = self.change(&COMPLETIONS, completed.is_some(), id, version, values).await? {
+            let arguments = Completion {
+                owner: self.owner.id().into(),
+                id: id.into(),
+                version: version.into(),
+                now: now(),
+                completed: completed.into(),
+            };
+            if let Some(task) = self.change(&COMPLETIONS, completed.is_some(), id, version, arguments).await? {
                 return Ok(task);
             }
             let Some(completed) = completed else { return Err(self.missing(id, version).await) };
-            match self.db.one(&TASK, (), self.task(id, None)).await? {
+            match self.db.one(&TASK, (), self.own(id)).await? {
                 Some(task) if version.is_some_and(|version| version != task.version) => return Err(StoreError::Stale),
                 Some(task) if task.completed == completed => return Ok(task),
                 // Another request has changed its state in between: try again.
@@ -236,32 +237,29 @@ impl<'a> Tasks<'a> {
     }
 
     /// Changes the task, if there is one that the statement changes.
-    async fn change<K: Ord + Copy>(
+    async fn change<K: Ord + Copy, A: Arguments>(
         &self,
-        updates: &Statements<(K, Versioned), UpdateMany<Entity>>,
+        updates: &Statements<(K, Versioned), A, UpdateMany<Entity>>,
         key: K,
         id: Uuid,
         version: Option<i64>,
-        values: Vec<Value>,
+        arguments: A,
     ) -> Result<Option<Model>, DbError> {
-        let now = DateTime::<Utc>::from(Timestamp::now());
-        let mut arguments = self.task(id, version);
-        arguments.push(now.into());
-        arguments.extend(values);
         Ok(self.db.on(id).update(updates, (key, version.is_some()), arguments).await?.pop())
     }
 
     pub(super) async fn delete(&self, id: Uuid, expected: Option<&[i64]>) -> Result<(), StoreError> {
         let version = self.version(id, expected).await?;
-        match self.db.on(id).delete(&DELETIONS, version.is_some(), self.task(id, version)).await? {
+        let arguments = Deletion { owner: self.owner.id().into(), id: id.into(), version: version.into() };
+        match self.db.on(id).delete(&DELETIONS, version.is_some(), arguments).await? {
             0 => Err(self.missing(id, version).await),
             _ => Ok(()),
         }
     }
 
-    /// Whose and which task a statement is about, and in which version.
-    fn task(&self, id: Uuid, version: Option<i64>) -> Vec<Value> {
-        vec![self.owner.id().into(), id.into(), version.into()]
+    /// The owner's task with this id.
+    fn own(&self, id: Uuid) -> Own {
+        Own { owner: self.owner.id().into(), id: id.into() }
     }
 
     /// The version that a change asks for, if it does. Of several it is the one that the task has now.
@@ -282,19 +280,31 @@ impl<'a> Tasks<'a> {
     /// everywhere.
     async fn missing(&self, id: Uuid, version: Option<i64>) -> StoreError {
         if version.is_some() {
-            match self.db.one(&TASK, (), self.task(id, None)).await {
+            match self.db.one(&TASK, (), self.own(id)).await {
                 Ok(Some(_)) => return StoreError::Stale,
                 Ok(None) => {}
                 Err(error) => return error.into(),
             }
         }
-        match self.db.one(&ANYONES, (), vec![id.into()]).await {
+        match self.db.one(&ANYONES, (), Anyones { id: id.into() }).await {
             Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
             // Either there is none, or it came into being in between.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),
         }
     }
+}
+
+/// In the place of an argument that the statement does not use.
+const UNUSED: Value = Value::Bool(None);
+
+/// The value of a column, where it is set.
+fn value<V: Into<Value>>(column: ActiveValue<V>) -> Value {
+    column.into_wrapped_value().into_value().unwrap_or(UNUSED)
+}
+
+fn now() -> Value {
+    DateTime::<Utc>::from(Timestamp::now()).into()
 }
 
 fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {

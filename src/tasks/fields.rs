@@ -1,0 +1,120 @@
+//! Text fields as types: the rule of each, its schema, the sentence for a violation, and what is done to the text.
+
+use std::{borrow::Cow, marker::PhantomData};
+
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// The title of a task, without white space around it.
+pub(super) type Title = Text<OfTitle>;
+/// The description of a task.
+pub(super) type Description = Text<OfDescription>;
+
+/// The rule of a text field.
+pub(super) trait Rule: 'static {
+    /// What the field is for, a semicolon, and the rule in words: a violation quotes what stands behind the semicolon.
+    const DESCRIPTION: &'static str;
+    /// The rule as ECMA-262 has it.
+    const PATTERN: &'static str;
+    /// In Unicode scalar values, where the pattern does not say it.
+    const MAX_LENGTH: Option<usize> = None;
+
+    /// What is kept of a text that keeps the rule.
+    fn normalize(text: &str) -> &str {
+        text
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct OfTitle;
+
+impl Rule for OfTitle {
+    const DESCRIPTION: &'static str = "What is to be done; must have 1 to 255 characters, not counting white space around \
+                                       them (which is removed), and no\nU+0000";
+    const PATTERN: &'static str = r"^\s*[^\s\u0000](?:[^\u0000]{0,253}[^\s\u0000])?\s*$";
+
+    fn normalize(text: &str) -> &str {
+        text.trim_matches(is_white_space)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct OfDescription;
+
+impl Rule for OfDescription {
+    const DESCRIPTION: &'static str = "More about it; must have at most 1000 characters, and no U+0000";
+    const PATTERN: &'static str = r"^[^\u0000]*$";
+    const MAX_LENGTH: Option<usize> = Some(1000);
+}
+
+/// What `\s` of a pattern means (ECMA-262, section 22.2.2.9).
+fn is_white_space(character: char) -> bool {
+    (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
+}
+
+/// A text that keeps a rule: the document, by which bodies are judged before they are read, has the rule from here.
+#[derive(Debug)]
+pub(super) struct Text<R>(String, PhantomData<fn() -> R>);
+
+impl<R: Rule> Text<R> {
+    /// A text that keeps the rule.
+    pub(super) fn new(text: &str) -> Self {
+        Self(R::normalize(text).to_owned(), PhantomData)
+    }
+
+    pub(super) fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl<'de, R: Rule> Deserialize<'de> for Text<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let kept = R::normalize(&text);
+        Ok(if kept.len() == text.len() { Self(text, PhantomData) } else { Self::new(kept) })
+    }
+}
+
+impl<R: Rule> Type for Text<R> {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "string".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some(R::DESCRIPTION),
+            pattern: Some(R::PATTERN.to_owned()),
+            max_length: R::MAX_LENGTH,
+            ..MetaSchema::new("string")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl<R: Rule> ParseFromJSON for Text<R> {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        value.as_ref().and_then(Value::as_str).map(Self::new).ok_or_else(ParseError::expected_input)
+    }
+}
+
+impl<R: Rule> ToJSON for Text<R> {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.as_str().into())
+    }
+}

@@ -1,0 +1,144 @@
+//! What is stored for a key: the request that it stands for, and the answer to replay. Rows outlive the program that wrote
+//! them by up to a day, so a newer release reads what this one writes, and this one what 0.1.0 wrote.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{IdempotencyKey, Model};
+use crate::{
+    db::DbError,
+    tasks::entity::{self, title_key},
+    timestamp::Timestamp,
+};
+
+/// The format that is written.
+const FORMAT: u8 = 1;
+
+/// A request that can be repeated.
+#[derive(Debug)]
+pub(in crate::tasks) struct Request {
+    pub(in crate::tasks) key: IdempotencyKey,
+    /// Of its body as it was sent: fields that a later release adds do not change it.
+    fingerprint: String,
+}
+
+impl Request {
+    /// A request with this body, as canonical JSON.
+    pub(in crate::tasks) fn new(key: IdempotencyKey, body: &[u8]) -> Self {
+        Self { key, fingerprint: fingerprint(body) }
+    }
+}
+
+/// The answer: a new task. Fields keep their names and meanings, since an instance of 0.1.0 may read this during an upgrade,
+/// and ignores what it does not know. A field that a later release adds is optional here. A change of meaning takes a new
+/// format, with a reader of its own.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    /// 0 in what 0.1.0 wrote.
+    #[serde(default)]
+    format: u8,
+    /// The fingerprint of the request; 0.1.0 wrote none.
+    #[serde(default)]
+    request: Option<String>,
+    id: Uuid,
+    title: String,
+    description: Option<String>,
+    completed: bool,
+    due_date: Option<Timestamp>,
+    user_id: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl Model {
+    /// The row for a request that creates this task.
+    pub(in crate::tasks) fn of(request: &Request, task: &entity::Model) -> Result<Self, DbError> {
+        let answer = Answer {
+            format: FORMAT,
+            request: Some(request.fingerprint.clone()),
+            id: task.id,
+            title: task.title.clone(),
+            description: task.description.clone(),
+            completed: task.completed,
+            due_date: task.due_date.map(Into::into),
+            user_id: task.user_id.clone(),
+            created_at: task.created_at.into(),
+            updated_at: task.updated_at.into(),
+        };
+        Ok(Self {
+            user_id: task.user_id.clone(),
+            key: request.key.0.clone(),
+            fingerprint: fingerprint_of_0_1_0(task),
+            answer: serde_json::to_string(&answer).map_err(|error| DbError::Internal(error.to_string()))?,
+            created_at: task.created_at,
+        })
+    }
+
+    /// The task as the first request created it; `None` where this is another request than that, which would create `task`.
+    pub(in crate::tasks) fn replay(
+        &self,
+        request: &Request,
+        task: &entity::Model,
+    ) -> Result<Option<entity::Model>, DbError> {
+        let answer: Answer =
+            serde_json::from_str(&self.answer).map_err(|error| DbError::Internal(error.to_string()))?;
+        let same = match &answer.request {
+            Some(first) => *first == request.fingerprint,
+            None => self.fingerprint == fingerprint_of_0_1_0(task),
+        };
+        Ok(same.then(|| answer.into()))
+    }
+}
+
+impl From<Answer> for entity::Model {
+    fn from(answer: Answer) -> Self {
+        let Answer {
+            format: _,
+            request: _,
+            id,
+            title,
+            description,
+            completed,
+            due_date,
+            user_id,
+            created_at,
+            updated_at,
+        } = answer;
+        Self {
+            user_id,
+            id,
+            title_key: title_key(&title),
+            title,
+            description,
+            completed,
+            due_date: due_date.map(Into::into),
+            version: 1,
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
+        }
+    }
+}
+
+/// What 0.1.0 tells requests apart by: the task that they create, in the fields that it knew.
+fn fingerprint_of_0_1_0(task: &entity::Model) -> String {
+    #[derive(Serialize)]
+    struct TaskCreate<'a> {
+        title: &'a str,
+        description: Option<&'a str>,
+        completed: bool,
+        due_date: Option<Timestamp>,
+    }
+    let request = TaskCreate {
+        title: &task.title,
+        description: task.description.as_deref(),
+        completed: task.completed,
+        due_date: task.due_date.map(Into::into),
+    };
+    fingerprint(&serde_json::to_vec(&request).unwrap_or_default())
+}
+
+fn fingerprint(json: &[u8]) -> String {
+    BASE64_STANDARD_NO_PAD.encode(digest(&SHA256, json))
+}

@@ -1,0 +1,116 @@
+//! Creates that a client can repeat: an `Idempotency-Key` stands for one task, however often it is sent
+//! (draft-ietf-httpapi-idempotency-key-header).
+
+mod answer;
+mod flights;
+mod key;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    DeleteMany, QuerySelect, QueryTrait,
+    entity::prelude::*,
+    sea_query::{Expr, ExprTrait},
+};
+
+pub(super) use self::{answer::Request, flights::InFlight, key::IdempotencyKey};
+use crate::{
+    db::{Db, DbError, Statements, arguments},
+    timestamp::Timestamp,
+};
+
+/// Hours for which the first answer is replayed.
+const LIFETIME_HOURS: i64 = 24;
+/// Keys removed by one statement, few enough that no other write waits for long.
+const BATCH: u64 = 500;
+/// Time between two looks for expired keys.
+const INTERVAL: Duration = Duration::from_mins(1);
+
+/// A key, and the answer that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "idempotency_keys")]
+pub(super) struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub key: String,
+    /// Tells requests apart as 0.1.0 does: instances of it may still run during an upgrade.
+    pub fingerprint: String,
+    /// The request, and the task as it was created: JSON that [`answer`] versions.
+    #[sea_orm(column_type = "Text")]
+    pub answer: String,
+    pub created_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub(super) enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Model {
+    /// Whether the key is free again.
+    pub(super) fn expired(&self) -> bool {
+        self.created_at <= expiry()
+    }
+}
+
+/// What was created before this has expired.
+fn expiry() -> DateTime<Utc> {
+    DateTime::<Utc>::from(Timestamp::now()) - chrono::Duration::hours(LIFETIME_HOURS)
+}
+
+/// Removes expired keys, now and ever after, in batches.
+pub async fn remove_expired(db: Db) -> ! {
+    loop {
+        match remove_batch(&db).await {
+            Ok(removed) if removed == BATCH => continue,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "expired idempotency keys could not be removed"),
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+async fn remove_batch(db: &Db) -> Result<u64, DbError> {
+    db.of("").delete(&EXPIRED, (), Expired { at: expiry().into() }).await
+}
+
+arguments! {
+    /// A key of an owner.
+    pub(super) struct KeyOf { owner, key }
+}
+
+/// What the key stands for.
+pub(super) static FIRST: Statements<(), KeyOf, Select<Entity>> = Statements::new(|(), of: KeyOf<u64>| {
+    Entity::find().filter(Column::UserId.eq(of.owner)).filter(Column::Key.eq(of.key))
+});
+
+arguments! {
+    /// A key of an owner, as long as it is the one of that time.
+    pub(super) struct Outdated { owner, key, created_at }
+}
+
+pub(super) static OUTDATED: Statements<(), Outdated, DeleteMany<Entity>> = Statements::new(|(), of: Outdated<u64>| {
+    Entity::delete_many()
+        .filter(Column::UserId.eq(of.owner))
+        .filter(Column::Key.eq(of.key))
+        .filter(Column::CreatedAt.eq(of.created_at))
+});
+
+arguments! {
+    /// The keys that have expired at that time.
+    struct Expired { at }
+}
+
+/// As many as a batch holds.
+static EXPIRED: Statements<(), Expired, DeleteMany<Entity>> = Statements::new(|(), expired: Expired<u64>| {
+    let key = Expr::tuple([Column::UserId, Column::Key].map(Expr::col));
+    let batch = Entity::find()
+        .select_only()
+        .columns([Column::UserId, Column::Key])
+        .filter(Column::CreatedAt.lte(expired.at))
+        .limit(BATCH)
+        .into_query();
+    Entity::delete_many().filter(key.in_subquery(batch))
+});

@@ -1,0 +1,103 @@
+//! The parameters of a list, as one struct: cursors and the link to the next page are made from it.
+
+use form_urlencoded::Serializer;
+use poem_openapi::{Enum, types::ToJSON};
+use serde_json::Value;
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
+#[oai(rename = "TaskStatus", rename_all = "snake_case")]
+pub(super) enum Status {
+    /// All of them.
+    #[default]
+    All,
+    /// Those still to be done.
+    Pending,
+    /// Those that are done.
+    Completed,
+}
+
+/// What to sort by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
+#[oai(rename = "TaskSort", rename_all = "snake_case")]
+pub(super) enum Sort {
+    /// When the task was created.
+    #[default]
+    Created,
+    /// The title, case-insensitively.
+    Title,
+    /// When the task is due; tasks without a due date come last in either order.
+    DueDate,
+}
+
+/// The direction of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Enum)]
+#[oai(rename = "SortOrder", rename_all = "snake_case")]
+pub(super) enum Order {
+    /// Ascending.
+    Asc,
+    /// Descending.
+    Desc,
+}
+
+impl Sort {
+    /// The direction where none is given.
+    pub(super) const fn order(self) -> Order {
+        match self {
+            Self::Created => Order::Desc,
+            Self::Title | Self::DueDate => Order::Asc,
+        }
+    }
+}
+
+/// The parameters of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct List {
+    pub(super) status: Status,
+    pub(super) sort: Sort,
+    pub(super) order: Order,
+    /// Most tasks on a page.
+    pub(super) limit: usize,
+}
+
+impl List {
+    /// What a cursor is bound to: everything that chooses or sorts tasks. It is part of cursors, so it must not change its
+    /// meaning.
+    pub(super) const fn binding(&self) -> [u8; 3] {
+        // Each parameter is either part of the binding, or named here as one that is not.
+        let Self { status, sort, order, limit: _ } = self;
+        let status = match status {
+            Status::All => b'a',
+            Status::Pending => b'p',
+            Status::Completed => b'c',
+        };
+        let sort = match sort {
+            Sort::Created => b'c',
+            Sort::Title => b't',
+            Sort::DueDate => b'd',
+        };
+        let order = match order {
+            Order::Asc => b'a',
+            Order::Desc => b'd',
+        };
+        [status, sort, order]
+    }
+
+    /// The path and query of the page that begins at the cursor.
+    pub(super) fn page(&self, cursor: &str) -> String {
+        let Self { status, sort, order, limit } = self;
+        let query = Serializer::new(String::new())
+            .append_pair("status", &word(status))
+            .append_pair("sort", &word(sort))
+            .append_pair("order", &word(order))
+            .append_pair("limit", &limit.to_string())
+            .append_pair("cursor", cursor)
+            .finish();
+        format!("/api/tasks?{query}")
+    }
+}
+
+/// A value of an enumeration as a query writes it.
+fn word(value: &impl ToJSON) -> String {
+    value.to_json().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+}
