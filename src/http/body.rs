@@ -1,5 +1,7 @@
 //! JSON bodies: requests are checked against the derived document, answers are written by serde.
 
+use std::sync::Arc;
+
 use futures_util::{Stream, TryStreamExt};
 use poem::{
     IntoResponse, Request, RequestBody, Response,
@@ -53,16 +55,19 @@ pub struct Body<T> {
     /// What it says.
     pub value: T,
     sent: Vec<u8>,
+    context: Arc<Context>,
 }
 
-impl<T> Body<T> {
-    /// The body as it was sent, whatever the order of its names and its white space.
+impl<T: Type> Body<T> {
+    /// The body as it was sent, but for what makes no difference: the order of names, white space, and members that say what
+    /// leaving them out says.
     ///
     /// # Errors
     ///
     /// None for a body that was extracted.
     pub fn canonical_json(&self) -> Result<Vec<u8>, Problem> {
         let mut json: Value = serde_json::from_slice(&self.sent).map_err(|error| Problem::internal(&error))?;
+        self.context.contract().remove_defaults(&T::schema_ref(), &mut json)?;
         json.sort_all_objects();
         serde_json::to_vec(&json).map_err(|error| Problem::internal(&error))
     }
@@ -91,7 +96,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         let bytes = read(request, body).await?;
         let absent = bytes.is_empty() && !T::IS_REQUIRED;
         let value = if absent { Value::Null } else { parse(request, &bytes)? };
-        let contract = Context::of(request)?.contract();
+        let context = Context::of(request)?;
+        let contract = context.contract();
         let mut violations = contract.check_query(request).map_err(Problem::from)?;
         if !absent {
             violations.extend(contract.check_body(&T::schema_ref(), &value).map_err(Problem::from)?);
@@ -100,7 +106,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
             return Err(Problem::validation(violations).into());
         }
         let value = serde_json::from_value(value).map_err(|error| Problem::internal(&error))?;
-        Ok(Self { value, sent: bytes })
+        Ok(Self { value, sent: bytes, context: context.clone() })
     }
 }
 

@@ -48,9 +48,8 @@ impl Context {
     /// # Errors
     ///
     /// A request that did not come through [`App`](super::app::App).
-    pub fn of(request: &Request) -> Result<&Self, Problem> {
-        let context = request.data::<Arc<Self>>().map(AsRef::as_ref);
-        context.ok_or_else(|| Problem::internal(&"the request has no context"))
+    pub fn of(request: &Request) -> Result<&Arc<Self>, Problem> {
+        request.data::<Arc<Self>>().ok_or_else(|| Problem::internal(&"the request has no context"))
     }
 
     /// Verifies tokens.

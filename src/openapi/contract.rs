@@ -146,17 +146,34 @@ impl Contract {
     ///
     /// [`InvalidDocument`] where the document has no such schema, or one that is not valid.
     pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, InvalidDocument> {
-        let schema = match schema {
-            MetaSchemaRef::Reference(name) => self.bodies.get(name),
-            MetaSchemaRef::Inline(_) => None,
-        };
-        let schema = schema.ok_or_else(|| InvalidDocument::new("it has no schema for a body"))?;
+        let schema = self.body(schema)?;
         let validator = schema.validator()?;
         if validator.is_valid(body) {
             return Ok(Vec::new());
         }
         let errors = validator.iter_errors(body).flat_map(|error| schema.explain(&error));
         Ok(errors.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
+    }
+
+    /// Removes the members of the body that say what leaving them out says: null, or the default of their schema.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidDocument`] where the document has no such schema.
+    pub fn remove_defaults(&self, schema: &MetaSchemaRef, body: &mut Value) -> Result<(), InvalidDocument> {
+        let schema = self.body(schema)?;
+        if let Some(members) = body.as_object_mut() {
+            members.retain(|name, value| !value.is_null() && schema.default(name) != Some(value));
+        }
+        Ok(())
+    }
+
+    fn body(&self, schema: &MetaSchemaRef) -> Result<&Schema, InvalidDocument> {
+        let schema = match schema {
+            MetaSchemaRef::Reference(name) => self.bodies.get(name),
+            MetaSchemaRef::Inline(_) => None,
+        };
+        schema.ok_or_else(|| InvalidDocument::new("it has no schema for a body"))
     }
 
     /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
@@ -198,6 +215,15 @@ impl Schema {
             .build(&json!({ "allOf": [self.value], "components": *self.components }))
             .map_err(InvalidDocument::new)?;
         Ok(self.compiled.get_or_init(|| compiled))
+    }
+
+    /// The default of a property, which its own schema has, or the one that it refers to.
+    fn default(&self, property: &str) -> Option<&Value> {
+        let property = self.value.get("properties")?.get(property)?;
+        property.get("default").or_else(|| {
+            let name = property.get("$ref")?.as_str()?.strip_prefix("#/components/schemas/")?;
+            self.components.get("schemas")?.get(name)?.get("default")
+        })
     }
 
     /// The rules that the text of a parameter breaks.

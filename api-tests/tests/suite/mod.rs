@@ -10,4 +10,5 @@ pub(crate) mod model;
 pub(crate) mod pages;
 pub(crate) mod resets;
 mod tasks;
+mod upgrades;
 mod validation;

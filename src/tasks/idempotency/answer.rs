@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 #[derive(Debug)]
 pub(in crate::tasks) struct Request {
     pub(in crate::tasks) key: IdempotencyKey,
-    /// Of its body as it was sent: fields that a later release adds do not change it.
+    /// Of its body as it was sent: a field that a later release adds does not change it.
     fingerprint: String,
 }
 
