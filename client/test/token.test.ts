@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, expect, test } from "vitest";
+import { type Server, startServer } from "../../api-tests/server.js";
 import { createTodoClient, type Token, unwrap } from "../src/index.js";
 import { type Proxy, startProxy } from "./proxy.js";
-import { type Server, startServer } from "../../api-tests/server.js";
 
 /** The API grants 30 seconds after the end of a token. */
 const EXPIRED = -31;

@@ -51,7 +51,10 @@ export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
       </div>
     );
 
-  const theirs: Draft = { ...saved, due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "" };
+  const theirs: Draft = {
+    ...saved,
+    due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "",
+  };
   const hints = Object.entries(theirs)
     .filter(([name]) => statusOf(save.error) === 412 && differs(name))
     .map(([name, value]) => [name, `Now saved: ${value || "nothing"}`]);

@@ -11,10 +11,16 @@ export function SignIn({ notice }: { notice: string }) {
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     if (pending) return;
-    const { name = "", email = "", password = "" } = Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>;
+    const {
+      name = "",
+      email = "",
+      password = "",
+    } = Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>;
     setPending(true);
     setError("");
-    const answer = isNew ? await auth.signUp.email({ name, email, password }) : await auth.signIn.email({ email, password });
+    const answer = isNew
+      ? await auth.signUp.email({ name, email, password })
+      : await auth.signIn.email({ email, password });
     setPending(false);
     if (answer.error) setError(answer.error.message ?? "The server cannot be reached. Try again.");
   }
