@@ -12,7 +12,7 @@ import { SignJWT } from "jose";
 
 /** The debug build, or the binary that the variable TODO_API names. */
 export const program = resolve(
-  process.env["TODO_API"] ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
+  process.env.TODO_API ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
 );
 
 export interface Server {

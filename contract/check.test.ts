@@ -10,7 +10,8 @@ import { type Accepted, check, compare } from "./check.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** The document, as it comes: an edit that misses throws, or changes nothing, and either fails its test. */
+/** The document, as it comes. */
+// biome-ignore lint/suspicious/noExplicitAny: an edit that misses throws, or changes nothing, and either fails its test.
 type Api = any;
 type Edit = (api: Api) => void;
 

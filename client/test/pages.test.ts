@@ -2,12 +2,12 @@ import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Server, startServer } from "../../api-tests/server.js";
 import { createTodoClient, nextCursor, type Task, type TodoClient, unwrap } from "../src/index.js";
 import { linkTarget } from "../src/pages.js";
-import { type Proxy, startProxy } from "./proxy.js";
+import { type FaultyProxy, startProxy } from "./proxy.js";
 
 const titles = Array.from({ length: 7 }, (_, n) => `Task ${n}`);
 
 let server: Server;
-let proxy: Proxy;
+let proxy: FaultyProxy;
 let todo: TodoClient;
 
 beforeAll(async () => {

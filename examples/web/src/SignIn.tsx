@@ -46,7 +46,7 @@ export function SignIn({ notice }: { notice: string }) {
         hint={isNew ? "At least 8 characters." : undefined}
         required
       />
-      <button className="primary" aria-disabled={pending}>
+      <button type="submit" className="primary" aria-disabled={pending}>
         {isNew ? "Create account" : "Sign in"}
       </button>
       <p className="switch">
