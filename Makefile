@@ -37,6 +37,13 @@ lint: ## Check the formatting, and what clippy has to say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 
+.PHONY: deny
+deny: ## Check the crates: licences, sources and known vulnerabilities; builds cargo-deny once
+	@scripts/require cargo cc
+	cargo install --quiet --locked --root target/tools --version 0.20.2 cargo-deny
+	target/tools/bin/cargo-deny check
+	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
+
 .PHONY: openapi
 openapi: ## Write openapi.yaml anew from the annotated types
 	cargo run --quiet -- openapi > openapi.yaml.new
