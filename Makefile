@@ -3,6 +3,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
+NODE_MODULES := node_modules/.package-lock.json
+# The folder of the linters from PyPI, and all scripts in Bash.
+LINTERS = $$(scripts/venv scripts/lint/requirements.txt)/bin
+BASH_SCRIPTS = $$(grep -rlIE --exclude-dir=.git --exclude-dir=node_modules --exclude-dir=target '^\#!.*bash$$' .)
+
 .PHONY: help
 help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,23 +24,55 @@ demo: ## Serve with a front end where people sign up, and say its address
 
 .PHONY: test
 test: ## Run every test there is; installs what is missing (through apt, as root)
-	@scripts/require cargo cc chromium curl haproxy kill node postgres python3 unshare venv wrk
+	@scripts/require cargo cc chromium curl haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
 	cargo test
 	cargo run --quiet --bin unseen
 	bench/load --smoke --server target/debug/todo-api
-	npm ci
 	npm run build --workspace client --workspace examples/web
 	npm run check --workspace examples/web
 	node contract/check.js
 	npm test --workspace client --workspace api-tests
 	api-tests/clients/test
 
+$(NODE_MODULES): package-lock.json package.json api-tests/package.json client/package.json examples/web/package.json
+	@scripts/require node
+	npm ci
+
 .PHONY: lint
-lint: ## Check the formatting, and what clippy has to say
+lint: $(NODE_MODULES) ## Check the format, style and spelling of all sources; installs the linters
+	@scripts/require cargo cc clippy luacheck python3 rustfmt shellcheck venv
 	cargo fmt --all --check
+	cargo fmt --manifest-path api-tests/clients/rust/Cargo.toml --check
+	node_modules/.bin/biome ci --error-on-warnings
+	$(LINTERS)/ruff format --check
+	$(LINTERS)/ruff check
+	$(LINTERS)/shfmt --diff $(BASH_SCRIPTS)
+	shellcheck $(BASH_SCRIPTS)
+	$(LINTERS)/clang-format --dry-run --Werror api-tests/faults.c
+	luacheck --quiet bench/load.lua
+	$(LINTERS)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*
+	$(LINTERS)/typos
 	cargo clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: format
+format: $(NODE_MODULES) ## Rewrite all sources in the format that `make lint` checks
+	@scripts/require cargo python3 rustfmt venv
+	cargo fmt --all
+	cargo fmt --manifest-path api-tests/clients/rust/Cargo.toml
+	node_modules/.bin/biome check --write --linter-enabled=false
+	$(LINTERS)/ruff check --quiet --select I --fix
+	$(LINTERS)/ruff format
+	$(LINTERS)/shfmt --write $(BASH_SCRIPTS)
+	$(LINTERS)/clang-format -i api-tests/faults.c
+
+.PHONY: deny
+deny: ## Check the crates: licences, sources and known vulnerabilities; builds cargo-deny once
+	@scripts/require cargo cc
+	cargo install --quiet --locked --root target/tools --version 0.20.2 cargo-deny
+	target/tools/bin/cargo-deny check
+	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
 
 .PHONY: openapi
 openapi: ## Write openapi.yaml anew from the annotated types
@@ -43,9 +80,7 @@ openapi: ## Write openapi.yaml anew from the annotated types
 	mv openapi.yaml.new openapi.yaml
 
 .PHONY: client
-client: ## Write the types of the TypeScript client anew from openapi.yaml
-	@scripts/require node
-	npm ci
+client: $(NODE_MODULES) ## Write the types of the TypeScript client anew from openapi.yaml
 	npm run generate --workspace client
 
 .PHONY: conformance

@@ -3,7 +3,8 @@
 //   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind where negative
 //   FAULT_SYNC           while a file of this name exists, fsync and fdatasync fail
 //   FAULT_WRITE          while a file of this name exists, write fails
-//                        (with the errno in that file, or EIO; behind it may stand how the name of what is written to ends)
+//                        (with the errno in that file, or EIO; behind it may stand how the name of what is written to
+//                        ends)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -24,16 +25,16 @@ static void pause_before_lock(int command) {
   usleep((unsigned)rand_r(&seed) % (unsigned)(atoi(longest) + 1));
 }
 
-#define LOCKING(name)                                                      \
-  int name(int file, int command, ...) {                                   \
-    static int (*real)(int, int, ...);                                     \
-    if (!real) real = (int (*)(int, int, ...))dlsym(RTLD_NEXT, #name);     \
-    va_list arguments;                                                     \
-    va_start(arguments, command);                                          \
-    void *argument = va_arg(arguments, void *);                            \
-    va_end(arguments);                                                     \
-    pause_before_lock(command);                                            \
-    return real(file, command, argument);                                  \
+#define LOCKING(name)                                                  \
+  int name(int file, int command, ...) {                               \
+    static int (*real)(int, int, ...);                                 \
+    if (!real) real = (int (*)(int, int, ...))dlsym(RTLD_NEXT, #name); \
+    va_list arguments;                                                 \
+    va_start(arguments, command);                                      \
+    void *argument = va_arg(arguments, void *);                        \
+    va_end(arguments);                                                 \
+    pause_before_lock(command);                                        \
+    return real(file, command, argument);                              \
   }
 LOCKING(fcntl)
 LOCKING(fcntl64)
@@ -55,11 +56,11 @@ static int fails(const char *variable, int file) {
   return 1;
 }
 
-#define SYNCING(name)                                                      \
-  int name(int file) {                                                     \
-    static int (*real)(int);                                               \
-    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, #name);               \
-    return fails("FAULT_SYNC", file) ? -1 : real(file);                    \
+#define SYNCING(name)                                        \
+  int name(int file) {                                       \
+    static int (*real)(int);                                 \
+    if (!real) real = (int (*)(int))dlsym(RTLD_NEXT, #name); \
+    return fails("FAULT_SYNC", file) ? -1 : real(file);      \
   }
 SYNCING(fsync)
 SYNCING(fdatasync)

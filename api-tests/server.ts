@@ -12,7 +12,7 @@ import { SignJWT } from "jose";
 
 /** The debug build, or the binary that the variable TODO_API names. */
 export const program = resolve(
-  process.env["TODO_API"] ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
+  process.env.TODO_API ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
 );
 
 export interface Server {
@@ -45,7 +45,11 @@ export async function startServer(environment: Record<string, string> = {}): Pro
   let listens = "";
   const address = new Promise<string>((resolve, reject) => {
     child.once("error", (cause) => {
-      reject(new Error(`${program} does not start: run \`cargo build --bin todo-api\`, or set TODO_API to the binary`, { cause }));
+      reject(
+        new Error(`${program} does not start: run \`cargo build --bin todo-api\`, or set TODO_API to the binary`, {
+          cause,
+        }),
+      );
     });
     createInterface(child.stderr)
       .on("line", (line) => {

@@ -4,7 +4,7 @@
  */
 
 import { execFile } from "node:child_process";
-import { readFile, readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -113,7 +113,10 @@ export async function check(folder, document) {
     ...open.map(({ rule, pointer, message, file, line }) => `${message} (${rule})\n  ${pointer}\n  ${file}:${line}`),
     ...accepted
       .filter((entry) => !breakages.some(same(entry)))
-      .map(({ rule, pointer, message }) => `${name} accepts what is not so; take it out: ${message} (${rule})\n  ${pointer}`),
+      .map(
+        ({ rule, pointer, message }) =>
+          `${name} accepts what is not so; take it out: ${message} (${rule})\n  ${pointer}`,
+      ),
     ...accepted
       .filter(({ reason }) => !reason?.trim())
       .map(({ rule, pointer, message }) => `${name} gives no reason for this: ${message} (${rule})\n  ${pointer}`),

@@ -10,7 +10,8 @@ import { type Accepted, check, compare } from "./check.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** The document, as it comes: an edit that misses throws, or changes nothing, and either fails its test. */
+/** The document, as it comes. */
+// biome-ignore lint/suspicious/noExplicitAny: an edit that misses throws, or changes nothing, and either fails its test.
 type Api = any;
 type Edit = (api: Api) => void;
 
@@ -218,7 +219,10 @@ test.concurrent.for<[what: string, edit: Edit, ...findings: string[]]>([
 });
 
 test.concurrent.for<[what: string, edit: Edit]>([
-  ["an optional request field is added", (api) => (schema(api, "TaskCreate").properties.priority = { type: "integer" })],
+  [
+    "an optional request field is added",
+    (api) => (schema(api, "TaskCreate").properties.priority = { type: "integer" }),
+  ],
   ["a response field is added", (api) => (schema(api, "TaskResponse").properties.priority = { type: "integer" })],
   [
     "a response field that is always there is added",
@@ -227,12 +231,18 @@ test.concurrent.for<[what: string, edit: Edit]>([
       schema(api, "TaskResponse").required.push("priority");
     },
   ],
-  ["an operation is added", (api) => (api.paths["/api/tags"] = { get: { ...tasks(api).get, operationId: "listTags" } })],
+  [
+    "an operation is added",
+    (api) => (api.paths["/api/tags"] = { get: { ...tasks(api).get, operationId: "listTags" } }),
+  ],
   [
     "an optional parameter is added",
     (api) => tasks(api).get.parameters.push({ name: "search", in: "query", schema: { type: "string" } }),
   ],
-  ["a response header is added", (api) => (tasks(api).get.responses["200"].headers.ETag = { schema: { type: "string" } })],
+  [
+    "a response header is added",
+    (api) => (tasks(api).get.responses["200"].headers.ETag = { schema: { type: "string" } }),
+  ],
   ["a status is added", (api) => (tasks(api).get.responses["429"] = { description: "Too many requests." })],
   ["a request enum is widened", (api) => schema(api, "TaskSort").enum.push("updated_at")],
   ["a response enum is narrowed", (api) => remove(schema(api, "ProblemCode").enum, "request_timeout")],
@@ -293,7 +303,9 @@ test.concurrent("a breakage with a reason is accepted, and no other", async () =
 
 test.concurrent("a breakage without a reason is not accepted", async () => {
   const releases = await contract([api.info.version], [{ ...lowered, reason: " " }]);
-  expect((await check(releases, await edited(lowerLength))).errors).toEqual([expect.stringContaining("gives no reason")]);
+  expect((await check(releases, await edited(lowerLength))).errors).toEqual([
+    expect.stringContaining("gives no reason"),
+  ]);
 });
 
 test.concurrent("the newest release counts, by number", async () => {

@@ -1,10 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SignJWT, decodeJwt, decodeProtectedHeader } from "jose";
+import { decodeJwt, decodeProtectedHeader, SignJWT } from "jose";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Server, startServer } from "../server.ts";
-import { type Issuer, type IssuerOptions, fetchToken, signIn, startIssuer } from "./issuer.ts";
+import { fetchToken, type Issuer, type IssuerOptions, signIn, startIssuer } from "./issuer.ts";
 
 const SECRET = "Vq3mT8xK1zR6wL0pN5cY9sB2dF7hJ4gA";
 
@@ -61,15 +61,18 @@ test.each([
   ["ES256", { alg: "ES256" }],
   ["RS256", { alg: "RS256", modulusLength: 2048 }],
   ["PS256", { alg: "PS256", modulusLength: 2048 }],
-] as const)("a user who signs up calls all six operations with a token by %s (%o)", async (algorithm, keyPairConfig) => {
-  const issuer = await issuerAt(keyPairConfig && { jwks: { keyPairConfig } });
-  const server = await serverOf(issuer);
-  const { cookie, userId } = await issuer.signUp("alice");
-  const token = await fetchToken(issuer, cookie);
-  expect(decodeProtectedHeader(token).alg).toBe(algorithm);
-  expect(decodeJwt(token)).toMatchObject({ sub: userId, iss: issuer.url, aud: issuer.url });
-  expect(await callAll(server, token)).toEqual([201, 200, 200, 200, 200, 204]);
-});
+] as const)(
+  "a user who signs up calls all six operations with a token by %s (%o)",
+  async (algorithm, keyPairConfig) => {
+    const issuer = await issuerAt(keyPairConfig && { jwks: { keyPairConfig } });
+    const server = await serverOf(issuer);
+    const { cookie, userId } = await issuer.signUp("alice");
+    const token = await fetchToken(issuer, cookie);
+    expect(decodeProtectedHeader(token).alg).toBe(algorithm);
+    expect(decodeJwt(token)).toMatchObject({ sub: userId, iss: issuer.url, aud: issuer.url });
+    expect(await callAll(server, token)).toEqual([201, 200, 200, 200, 200, 204]);
+  },
+);
 
 test.each(["/", "/api/auth/", "/auth", "/auth/", "/app/api/auth"])(
   "one base URL, ending with %s, is enough for Better Auth and for the server",

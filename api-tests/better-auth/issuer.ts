@@ -6,7 +6,7 @@ import { LibsqlDialect } from "@libsql/kysely-libsql";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
 import { toNodeHandler } from "better-auth/node";
-import { jwt, type JwtOptions } from "better-auth/plugins";
+import { type JwtOptions, jwt } from "better-auth/plugins";
 
 type Jwks = NonNullable<JwtOptions["jwks"]>;
 
@@ -69,7 +69,10 @@ export async function startIssuer({ database, port = 0, path = "", jwks = {} }: 
         body: JSON.stringify({ name, email: `${name}@example.com`, password: PASSWORD }),
       });
       if (!response.ok) throw new Error(`sign-up: ${response.status} ${await response.text()}`);
-      const cookie = response.headers.getSetCookie().map((set) => set.split(";")[0]).join("; ");
+      const cookie = response.headers
+        .getSetCookie()
+        .map((set) => set.split(";")[0])
+        .join("; ");
       const { user } = (await response.json()) as { user: { id: string } };
       return { cookie, userId: user.id };
     },
@@ -88,7 +91,10 @@ export async function signIn(issuer: Issuer, name: string): Promise<string> {
     body: JSON.stringify({ email: `${name}@example.com`, password: PASSWORD }),
   });
   if (!response.ok) throw new Error(`sign-in: ${response.status} ${await response.text()}`);
-  return response.headers.getSetCookie().map((set) => set.split(";")[0]).join("; ");
+  return response.headers
+    .getSetCookie()
+    .map((set) => set.split(";")[0])
+    .join("; ");
 }
 
 /** A JWT of the session. */

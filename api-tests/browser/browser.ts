@@ -1,6 +1,6 @@
 /** A real browser that may talk to this machine only, and whose every complaint fails the test. */
 
-import { type Browser, type BrowserContext, type Page, chromium } from "playwright-core";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
 
 export function launch(): Promise<Browser> {

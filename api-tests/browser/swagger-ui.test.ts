@@ -1,7 +1,7 @@
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Server, startServer } from "../server.ts";
 import { startProxy } from "../../client/test/proxy.ts";
+import { type Server, startServer } from "../server.ts";
 import { launch, open } from "./browser.ts";
 
 let browser: Browser;

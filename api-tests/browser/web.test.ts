@@ -133,7 +133,10 @@ test("a person who may not sign in is told so", async () => {
   const { page, close } = await open(browser);
   await page.goto(web.url);
   await signIn(page, "nobody", "wrong password");
-  await page.getByRole("alert").filter({ hasText: /invalid email or password/i }).waitFor();
+  await page
+    .getByRole("alert")
+    .filter({ hasText: /invalid email or password/i })
+    .waitFor();
   await close(/status of 401/);
 });
 

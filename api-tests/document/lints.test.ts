@@ -35,7 +35,7 @@ test.each(["3.1", "3.0"])("redocly has nothing to say of the document in OpenAPI
 });
 
 test.each(["3.1", "3.0"])("spectral has nothing to say of the document in OpenAPI %s", async (version) => {
-    const { stdout } = await run(bin("spectral"), [...spectral, await document(version)]);
+  const { stdout } = await run(bin("spectral"), [...spectral, await document(version)]);
   expect(stdout).toBe("No results with a severity of 'hint' or higher found!\n");
 });
 

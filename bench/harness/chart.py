@@ -5,8 +5,14 @@ import math
 
 # Pairs for light and dark paper, to be told apart with any colour vision.
 SERIES = (
-    ("#0072b2", "#56b4e9"), ("#d55e00", "#ff8a3d"), ("#00805e", "#2fc49c"), ("#b0508a", "#e79fcb"),
-    ("#8a6d00", "#f0d94a"), ("#5b5fc7", "#a5a8ff"), ("#59636e", "#aeb6bf"), ("#b3261e", "#ff7b72"),
+    ("#0072b2", "#56b4e9"),
+    ("#d55e00", "#ff8a3d"),
+    ("#00805e", "#2fc49c"),
+    ("#b0508a", "#e79fcb"),
+    ("#8a6d00", "#f0d94a"),
+    ("#5b5fc7", "#a5a8ff"),
+    ("#59636e", "#aeb6bf"),
+    ("#b3261e", "#ff7b72"),
 )
 LIGHT = {"paper": "#ffffff", "ink": "#1f2328", "faint": "#59636e", "grid": "#d8dee4"}
 DARK = {"paper": "#0d1117", "ink": "#e6edf3", "faint": "#9198a1", "grid": "#30363d"}

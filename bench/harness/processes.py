@@ -55,7 +55,7 @@ def listeners(port):
 def _open_files(pid):
     try:
         for file in (PROC / str(pid) / "fd").iterdir():
-            yield os.readlink(file)
+            yield str(file.readlink())
     except OSError:
         return
 

@@ -80,7 +80,7 @@ def _ratio(figure, ours, theirs):
         return one / another if another else float("nan")
 
     of_medians = divide(figure(medians(ours)), figure(medians(theirs)))
-    of_rounds = [divide(figure(one), figure(another)) for one, another in zip(ours, theirs)]
+    of_rounds = [divide(figure(one), figure(another)) for one, another in zip(ours, theirs, strict=True)]
     return f"{of_medians:.2f} [{min(of_rounds):.2f}..{max(of_rounds):.2f}]"
 
 
@@ -95,6 +95,7 @@ def entries(targets, cases, results):
 
 def write_json(file, found):
     """The measurements, and on what machine they were taken."""
-    cpu = [line.partition(": ")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    cpuinfo = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = [line.partition(": ")[2].strip() for line in cpuinfo if line.startswith("model name")]
     machine = {"cpus": os.cpu_count(), "cpu": cpu[0] if cpu else None, "kernel": platform.release()}
     pathlib.Path(file).write_text(json.dumps({"machine": machine, "results": list(found)}, indent=1) + "\n")

@@ -72,6 +72,8 @@ def seed(address, secret, readers, writers, folder):
     """Furnishes the readers through the API, and writes down for `load.lua` who there is and which tasks they have."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         tasks = list(pool.map(lambda user: furnish(address, secret, user), readers))
-    lines = [f"{user} {token(secret, user)} {' '.join(map(str, ids))}\n" for user, ids in zip(readers, tasks)]
+    lines = [
+        f"{user} {token(secret, user)} {' '.join(map(str, ids))}\n" for user, ids in zip(readers, tasks, strict=True)
+    ]
     (folder / "readers").write_text("".join(lines))
     (folder / "writers").write_text("".join(f"{user} {token(secret, user)}\n" for user in writers))

@@ -1,5 +1,5 @@
 import createClient from "openapi-fetch";
-import { answer, type Answer, unwrap } from "./answer.js";
+import { type Answer, answer, unwrap } from "./answer.js";
 import { nextCursor } from "./pages.js";
 import { type RetryOptions, withRetries } from "./retry.js";
 import type { components, operations, paths } from "./schema.js";

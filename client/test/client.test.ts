@@ -1,10 +1,10 @@
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { createTodoClient, type TodoClient, TodoApiError, unwrap } from "../src/index.js";
-import { type Proxy, startProxy } from "./proxy.js";
 import { type Server, startServer } from "../../api-tests/server.js";
+import { createTodoClient, TodoApiError, type TodoClient, unwrap } from "../src/index.js";
+import { type FaultyProxy, startProxy } from "./proxy.js";
 
 let server: Server;
-let proxy: Proxy;
+let proxy: FaultyProxy;
 let todo: TodoClient;
 
 beforeAll(async () => {

@@ -1,13 +1,13 @@
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Server, startServer } from "../../api-tests/server.js";
 import { createTodoClient, nextCursor, type Task, type TodoClient, unwrap } from "../src/index.js";
 import { linkTarget } from "../src/pages.js";
-import { type Proxy, startProxy } from "./proxy.js";
-import { type Server, startServer } from "../../api-tests/server.js";
+import { type FaultyProxy, startProxy } from "./proxy.js";
 
 const titles = Array.from({ length: 7 }, (_, n) => `Task ${n}`);
 
 let server: Server;
-let proxy: Proxy;
+let proxy: FaultyProxy;
 let todo: TodoClient;
 
 beforeAll(async () => {
@@ -98,7 +98,7 @@ describe("the link to the next page", () => {
     ['</tasks>; title="a, b; rel=prev <c>"; REL = "prev NEXT", </other>; rel=next', "/tasks"],
     ['</other>; title="say \\"; rel=next, \\""; rel=prev , </tasks?a,b;c>; rel=next', "/tasks?a,b;c"],
     ["</tasks>; crossorigin; rel=next", "/tasks"],
-    ['</other>; rel=prev; rel=next', undefined],
+    ["</other>; rel=prev; rel=next", undefined],
     ['</other>; rel="nextish"', undefined],
     ['</other>; title="next"', undefined],
     ["</other>", undefined],

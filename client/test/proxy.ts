@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, request as send, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse, request as send } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 
@@ -21,7 +21,7 @@ export interface Exchange {
 }
 
 /** Stands between a client and a server, does harm as it is told, and keeps account of the requests. */
-export interface Proxy {
+export interface FaultyProxy {
   /** Its address, with the prefix. */
   readonly url: string;
   /** For the next requests, in order; those after them pass. */
@@ -31,7 +31,7 @@ export interface Proxy {
 }
 
 /** With a prefix, such as `/todo`, it serves what is below that alone, and strips it, as a gateway at a sub-path does. */
-export async function startProxy(server: string, prefix = ""): Promise<Proxy> {
+export async function startProxy(server: string, prefix = ""): Promise<FaultyProxy> {
   const faults: Fault[] = [];
   const exchanges: Exchange[] = [];
 

@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { createTodoClient, type RetryOptions, type Task, type TodoClient, unwrap } from "../src/index.js";
-import { type Proxy, startProxy } from "./proxy.js";
 import { type Server, startServer } from "../../api-tests/server.js";
+import { createTodoClient, type RetryOptions, type Task, type TodoClient, unwrap } from "../src/index.js";
+import { type FaultyProxy, startProxy } from "./proxy.js";
 
 let server: Server;
-let proxy: Proxy;
+let proxy: FaultyProxy;
 let token: string;
 let todo: TodoClient;
 

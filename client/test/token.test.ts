@@ -1,13 +1,13 @@
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { createTodoClient, type Token, unwrap } from "../src/index.js";
-import { type Proxy, startProxy } from "./proxy.js";
 import { type Server, startServer } from "../../api-tests/server.js";
+import { createTodoClient, type Token, unwrap } from "../src/index.js";
+import { type FaultyProxy, startProxy } from "./proxy.js";
 
 /** The API grants 30 seconds after the end of a token. */
 const EXPIRED = -31;
 
 let server: Server;
-let proxy: Proxy;
+let proxy: FaultyProxy;
 let user: string;
 
 beforeAll(async () => {

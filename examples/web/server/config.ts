@@ -25,7 +25,8 @@ mkdirSync(dirname(config.database), { recursive: true, mode: 0o700 });
 
 /** A secret that is kept, so that sessions outlive a restart. */
 function developmentSecret(): string {
-  if (env.NODE_ENV === "production") throw new Error("BETTER_AUTH_SECRET is not set; openssl rand -base64 32 makes one");
+  if (env.NODE_ENV === "production")
+    throw new Error("BETTER_AUTH_SECRET is not set; openssl rand -base64 32 makes one");
   const file = "data/auth-secret";
   if (!existsSync(file)) {
     mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

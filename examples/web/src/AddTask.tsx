@@ -37,7 +37,7 @@ export function AddTask({ say }: { say: (message: string) => void }) {
       onSubmit={() => !add.isPending && add.mutate()}
       error={add.error}
     >
-      <button className="primary" aria-disabled={add.isPending}>
+      <button type="submit" className="primary" aria-disabled={add.isPending}>
         Add task
       </button>
     </TaskForm>

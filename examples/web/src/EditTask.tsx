@@ -51,11 +51,15 @@ export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
       </div>
     );
 
-  const theirs: Draft = { ...saved, due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "" };
+  const theirs: Draft = {
+    ...saved,
+    due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "",
+  };
   const hints = Object.entries(theirs)
     .filter(([name]) => statusOf(save.error) === 412 && differs(name))
     .map(([name, value]) => [name, `Now saved: ${value || "nothing"}`]);
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: a shortcut for the Cancel button, for keys pressed in the form.
     <div className="edit" onKeyDown={(event) => event.key === "Escape" && onCancel()}>
       <TaskForm
         label={`Edit ${saved.title}`}
@@ -65,7 +69,7 @@ export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
         error={save.error}
         hints={Object.fromEntries(hints)}
       >
-        <button className="primary" aria-disabled={save.isPending}>
+        <button type="submit" className="primary" aria-disabled={save.isPending}>
           Save
         </button>
         <button type="button" onClick={onCancel}>

@@ -11,10 +11,16 @@ export function SignIn({ notice }: { notice: string }) {
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     if (pending) return;
-    const { name = "", email = "", password = "" } = Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>;
+    const {
+      name = "",
+      email = "",
+      password = "",
+    } = Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>;
     setPending(true);
     setError("");
-    const answer = isNew ? await auth.signUp.email({ name, email, password }) : await auth.signIn.email({ email, password });
+    const answer = isNew
+      ? await auth.signUp.email({ name, email, password })
+      : await auth.signIn.email({ email, password });
     setPending(false);
     if (answer.error) setError(answer.error.message ?? "The server cannot be reached. Try again.");
   }
@@ -40,7 +46,7 @@ export function SignIn({ notice }: { notice: string }) {
         hint={isNew ? "At least 8 characters." : undefined}
         required
       />
-      <button className="primary" aria-disabled={pending}>
+      <button type="submit" className="primary" aria-disabled={pending}>
         {isNew ? "Create account" : "Sign in"}
       </button>
       <p className="switch">

@@ -41,7 +41,9 @@ export function TaskForm({ label, draft, onChange, onSubmit, error, hints, compa
     error: wrong[`/${name}`],
     hint: hints?.[name],
   });
-  useEffect(() => form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus(), [error]);
+  useEffect(() => {
+    if (error) form.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
+  }, [error]);
 
   const details = (
     <>

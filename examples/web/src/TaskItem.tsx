@@ -16,6 +16,7 @@ export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
   const row = useRef<HTMLLIElement>(null);
   const editButton = useRef<HTMLButtonElement>(null);
   const dialog = useRef<HTMLDialogElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only the removal of the row may run it, never a new onLeave.
   useLayoutEffect(() => {
     const node = row.current;
     // Keyboard focus must not fall out of the page with the row that has it.
@@ -100,8 +101,8 @@ export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
           <h2>Delete this task?</h2>
           <p>“{task.title}” will be gone for good.</p>
           <div className="buttons">
-            <button>Cancel</button>
-            <button className="danger" onClick={() => remove.mutate()}>
+            <button type="submit">Cancel</button>
+            <button type="submit" className="danger" onClick={() => remove.mutate()}>
               Delete
             </button>
           </div>

@@ -84,6 +84,7 @@ export function Tasks() {
       {list.isPending && <Skeleton />}
       {tasks?.length === 0 && <p className="empty">{nothing[status]}</p>}
       {tasks && tasks.length > 0 && (
+        // biome-ignore lint/a11y/noRedundantRoles: Safari takes the role from a list without markers.
         <ul className="tasks panel" role="list" aria-label="Tasks" aria-busy={list.isPlaceholderData}>
           {tasks.map((task) => (
             <TaskItem

@@ -26,7 +26,9 @@ export const isSignedOut = (error: Error) => error instanceof SessionEnded || st
 /** What is wrong with the body, by JSON pointer. */
 export function violations(error: Error | null): Record<string, string> {
   const errors = (error instanceof TodoApiError && error.problem?.errors) || [];
-  return Object.fromEntries(errors.flatMap(({ pointer, detail }) => (pointer === undefined ? [] : [[pointer, detail]])));
+  return Object.fromEntries(
+    errors.flatMap(({ pointer, detail }) => (pointer === undefined ? [] : [[pointer, detail]])),
+  );
 }
 
 /** An error in words for the user. */
