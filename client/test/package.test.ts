@@ -44,6 +44,12 @@ test("the package holds the build, the README and the licences, and nothing else
   expect((await readdir(join(installed, "dist"))).sort()).toEqual(build.sort());
 });
 
+test("the README needs no other file of the repository", async () => {
+  const readme = await readFile(source("README.md"), "utf8");
+  const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target!);
+  expect(targets.filter((target) => !/^(https:\/\/|#)/.test(target))).toEqual([]);
+});
+
 test("the package runs where it is installed", async () => {
   const main = 'import { createTodoClient } from "todo-api-client"; console.log(typeof createTodoClient);';
   const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", main], { cwd: project });
