@@ -29,7 +29,7 @@ afterAll(() => rm(project, { recursive: true }));
 
 test("src/schema.ts is what the contract generates", async () => {
   await run("npm", ["run", "generate", "--", "--check"], { cwd: source("") }).catch((cause: unknown) => {
-    throw new Error("openapi.yaml has changed: `make client` writes client/src/schema.ts anew", { cause });
+    throw new Error("openapi.yaml has changed: `make client` regenerates client/src/schema.ts", { cause });
   });
 });
 
