@@ -29,7 +29,7 @@ afterAll(() => rm(project, { recursive: true }));
 
 test("src/schema.ts is what the contract generates", async () => {
   await run("npm", ["run", "generate", "--", "--check"], { cwd: source("") }).catch((cause: unknown) => {
-    throw new Error("openapi.yaml has changed: `make client` writes client/src/schema.ts anew", { cause });
+    throw new Error("openapi.yaml has changed: `make client` regenerates client/src/schema.ts", { cause });
   });
 });
 
@@ -42,6 +42,12 @@ test("the package holds the build, the README and the licences, and nothing else
   const modules = (await readdir(source("src"))).map((name) => name.replace(/\.ts$/, ""));
   const build = modules.flatMap((name) => [`${name}.d.ts`, `${name}.js`]);
   expect((await readdir(join(installed, "dist"))).sort()).toEqual(build.sort());
+});
+
+test("the README needs no other file of the repository", async () => {
+  const readme = await readFile(source("README.md"), "utf8");
+  const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target!);
+  expect(targets.filter((target) => !/^(https:\/\/|#)/.test(target))).toEqual([]);
 });
 
 test("the package runs where it is installed", async () => {

@@ -307,11 +307,11 @@ fn no_error_repeats_what_may_be_a_secret() {
 }
 
 #[test]
-fn help_readme_and_example_file_have_the_same_variables_and_defaults() {
+fn help_guide_and_example_file_have_the_same_variables_and_defaults() {
     let documented = documented();
     let file = |name: &str| fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap();
-    let readme = file("README.md");
-    let table = readme.split("| variable | default |").nth(1).unwrap();
+    let guide = file("docs/operation.md");
+    let table = guide.split("| variable | default |").nth(1).unwrap();
     let mut rows = Vec::new();
     for row in table.lines().skip(2).take_while(|row| row.starts_with('|')) {
         let cells: Vec<_> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
@@ -326,7 +326,7 @@ fn help_readme_and_example_file_have_the_same_variables_and_defaults() {
         list.sort();
         list
     };
-    assert_eq!(sorted(rows), sorted(documented.clone()), "README.md");
+    assert_eq!(sorted(rows), sorted(documented.clone()), "docs/operation.md");
     let example = file(".env.example");
     let assignment = |line: &str| {
         let (name, value) = line.strip_prefix("# ").unwrap_or(line).split_once('=')?;

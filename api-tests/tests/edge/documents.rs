@@ -168,3 +168,17 @@ fn swagger_ui_comes_whole_from_this_server_under_a_strict_policy() {
     let root = client.get("/");
     assert_eq!((root.status, root.header("location")), (307, "docs"));
 }
+
+#[test]
+fn the_guide_to_errors_lists_the_codes_of_the_document() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/errors.md")).unwrap();
+    let code = |line: &str| Some(line.strip_prefix("| ")?.split(" | ").nth(1)?.split('`').nth(1)?.to_owned());
+    let table = guide.split("| status | `code` |").nth(1).unwrap();
+    let mut listed: Vec<_> = table.lines().skip(2).map_while(code).collect();
+    let document = Document::committed();
+    let codes = document.value["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+    let mut declared: Vec<_> = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    listed.sort();
+    declared.sort();
+    assert_eq!(listed, declared);
+}
