@@ -5,7 +5,7 @@ use url::{Host, Url};
 /// Whether the URL has an IP address, or a name of letters, digits, `-` and `_`. The URL standard takes more, such as a `$`
 /// before the name of a variable, which no name server knows.
 #[must_use]
-pub fn is_possible(url: &Url) -> bool {
+pub(crate) fn is_possible(url: &Url) -> bool {
     let is_label = |label: &str| {
         !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };

@@ -12,7 +12,7 @@ use rustls::{
 /// # Errors
 ///
 /// What is wrong with the file, by its path.
-pub fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
+pub(crate) fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
     let Some(file) = file else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
     };

@@ -1,5 +1,7 @@
 //! A client that holds every answer against the committed document.
 
+use std::fmt;
+
 use reqwest::{
     Method,
     blocking::{Client as Http, RequestBuilder},
@@ -18,7 +20,7 @@ pub struct Client {
 }
 
 /// An answer, read to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
     pub status: u16,
@@ -26,6 +28,12 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} {}", self.status, self.headers, String::from_utf8_lossy(&self.body))
+    }
 }
 
 impl Client {

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
 
 /// What extractors need to know, carried by the request.
 #[derive(Debug)]
-pub struct Context {
+pub(super) struct Context {
     shared: Arc<Shared>,
     user: OnceLock<User>,
 }
@@ -48,36 +48,36 @@ impl Context {
     /// # Errors
     ///
     /// A request that did not come through [`App`](super::app::App).
-    pub fn of(request: &Request) -> Result<&Arc<Self>, Problem> {
+    pub(super) fn of(request: &Request) -> Result<&Arc<Self>, Problem> {
         request.data::<Arc<Self>>().ok_or_else(|| Problem::internal(&"the request has no context"))
     }
 
     /// Verifies tokens.
     #[must_use]
-    pub fn verifier(&self) -> &Verifier {
+    pub(super) fn verifier(&self) -> &Verifier {
         &self.shared.verifier
     }
 
     /// The document, compiled.
     #[must_use]
-    pub fn contract(&self) -> &Contract {
+    pub(super) fn contract(&self) -> &Contract {
         &self.shared.contract
     }
 
     /// Bounds of the body.
     #[must_use]
-    pub fn limits(&self) -> BodyLimits {
+    pub(super) fn limits(&self) -> BodyLimits {
         self.shared.limits
     }
 
     /// Who sent the request, once that is known.
     #[must_use]
-    pub fn user(&self) -> Option<&User> {
+    pub(super) fn user(&self) -> Option<&User> {
         self.user.get()
     }
 
     /// Notes who sent the request, for the log.
-    pub fn signed_in(&self, user: User) -> User {
+    pub(super) fn signed_in(&self, user: User) -> User {
         self.user.get_or_init(|| user).clone()
     }
 }

@@ -105,7 +105,7 @@ impl HeaderField for IfNoneMatch {
 /// Whether `If-None-Match` of the request has this tag, compared weakly (RFC 9110, section 13.1.2): then the caller has the
 /// document already. A malformed value matches nothing: the document is sent again, which does no harm.
 #[must_use]
-pub fn is_known(request: &Request, opaque: &str) -> bool {
+pub(super) fn is_known(request: &Request, opaque: &str) -> bool {
     let Some(value) = headers::value(request, IF_NONE_MATCH.as_str()) else { return false };
     condition(&value).is_ok_and(|tags| tags.is_none_or(|tags| tags.iter().any(|tag| tag.opaque == opaque.as_bytes())))
 }

@@ -32,13 +32,13 @@ struct Health {
 
 /// `GET /health`: the process lives.
 #[handler]
-pub fn live() -> Response {
+pub(crate) fn live() -> Response {
     Json(Health { status: "ok" }).into_response()
 }
 
 /// `GET /ready`: the schema is up to date, the database answers and takes changes, and the server is not about to stop.
 #[handler]
-pub async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
+pub(crate) async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
     if stopping.0.0.load(Relaxed) {
         return Err(Problem::because(Code::Unavailable, "the server is about to stop").into());
     }

@@ -14,7 +14,7 @@ use super::problem::{Code, Problem};
 /// # Errors
 ///
 /// A 400; the connection ends with it if the body is at fault.
-pub fn check(request: &Request) -> Result<(), Problem> {
+pub(super) fn check(request: &Request) -> Result<(), Problem> {
     let refuse = |rule: &'static str| Problem::because(Code::MalformedRequest, rule);
     let headers = request.headers();
     let mut hosts = headers.get_all(header::HOST).iter();

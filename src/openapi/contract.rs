@@ -118,6 +118,7 @@ impl Contract {
                 if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
                     let body = components.pointer(&format!("/schemas/{name}")).cloned();
                     let body = body.ok_or_else(|| InvalidDocument::new(format!("it has no schema {name}")))?;
+                    every_pattern_has_words(&body)?;
                     contract.bodies.insert(name.to_owned(), schema(body));
                 }
                 let parameters = operation.parameters.into_iter().filter(|parameter| parameter.location == "query");
@@ -267,15 +268,30 @@ impl Schema {
             ValidationErrorKind::Format { format } if format == "date-time" => {
                 "must be a date and time with an offset (RFC 3339), such as 2026-12-31T17:00:00Z".to_owned()
             }
-            // A pattern is no help to a reader; the end of the description beside it says the same in words.
+            // A pattern is no help to a reader.
             ValidationErrorKind::Pattern { pattern } => {
-                let description = self.value.pointer(&format!("/properties{at}/description")).and_then(Value::as_str);
-                let rule = description.and_then(|description| description.split_once("; "));
-                rule.map_or_else(|| format!("must match {pattern}"), |(_, rule)| rule.replace('\n', " "))
+                let rule = self.value.pointer(&format!("/properties{at}")).and_then(rule);
+                rule.map_or_else(|| format!("must match {pattern}"), |rule| rule.replace('\n', " "))
             }
             _ => error.to_string(),
         };
         vec![(at, detail)]
+    }
+}
+
+/// The rule of a property in words: its description has it behind a semicolon.
+fn rule(property: &Value) -> Option<&str> {
+    property.get("description")?.as_str()?.split_once("; ").map(|(_, rule)| rule)
+}
+
+/// Whether a violation of each pattern can be explained.
+fn every_pattern_has_words(schema: &Value) -> Result<(), InvalidDocument> {
+    let properties = schema.get("properties").and_then(Value::as_object);
+    match properties.into_iter().flatten().find(|(_, value)| value.get("pattern").is_some() && rule(value).is_none()) {
+        Some((name, _)) => {
+            Err(InvalidDocument::new(format!("{name} has a pattern, and a description without the rule")))
+        }
+        None => Ok(()),
     }
 }
 

@@ -266,3 +266,52 @@ fn reason(status: u16) -> Result<String, InvalidDocument> {
     let reason = reason.ok_or_else(|| InvalidDocument::new(format!("the status {status} has no name")))?;
     Ok(reason.replace(' ', ""))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api,
+        openapi::{Link, When},
+        tasks::TasksApi,
+    };
+
+    /// What is wrong with the document of this outline.
+    fn defect(outline: &Outline) -> String {
+        derive::<TasksApi>(outline, Version::V3_1).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_the_types_do_not_have_is_reported_by_name() {
+        let outline = api::outline(1);
+        assert!(derive::<TasksApi>(&outline, Version::V3_1).is_ok());
+        let failure = outline.failures[0].clone();
+        let failures = |first| {
+            let mut failures = outline.failures.clone();
+            failures[0] = first;
+            failures
+        };
+        for (outline, name) in [
+            (Outline { resource: "Task", ..outline.clone() }, "Task"),
+            (Outline { own_headers: &[("ETag", "1")], ..outline.clone() }, "has no example"),
+            (
+                Outline { failures: failures(Failure { schema: "Error", ..failure.clone() }), ..outline.clone() },
+                "Error",
+            ),
+            (Outline { failures: failures(Failure { status: 999, ..failure.clone() }), ..outline.clone() }, "999"),
+            (
+                Outline { failures: failures(Failure { when: When::Header("If-Mach"), ..failure }), ..outline.clone() },
+                "status 400",
+            ),
+            (
+                Outline {
+                    links: &[Link { name: "Read", operation_id: "readTask", description: "" }],
+                    ..outline.clone()
+                },
+                "readTask",
+            ),
+        ] {
+            assert!(defect(&outline).contains(name), "{}", defect(&outline));
+        }
+    }
+}

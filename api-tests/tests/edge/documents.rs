@@ -1,6 +1,7 @@
 use std::{collections::HashSet, process::Command};
 
-use api_tests::{Database, Document, Method, Server, binary};
+use api_tests::{Answer, Database, Document, Method, Server, binary};
+use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 fn derived(arguments: &[&str]) -> String {
@@ -16,6 +17,29 @@ fn the_committed_document_is_what_the_types_say() {
         committed == derived(&[]),
         "openapi.yaml is not what the types say: run `make openapi` and review the change"
     );
+}
+
+#[test]
+fn the_served_document_and_the_error_name_the_configured_limit_of_bodies() {
+    for (limit, words) in [("2048", "larger than 2 KiB"), ("1000", "larger than 1000 bytes")] {
+        let server = Server::with(Database::Sqlite, &[("BODY_LIMIT", limit)]);
+        let document: Value = server.stranger().get("/openapi.json").json();
+        let declared = &document["components"]["responses"]["PayloadTooLarge"];
+        assert!(declared["description"].as_str().unwrap().contains(words), "{declared}");
+        let example = &declared["content"]["application/problem+json"]["example"]["detail"];
+        let answer = server.user("alice").post("/api/tasks", &json!({ "title": "x".repeat(3000) }));
+        assert_eq!((answer.status, &answer.json()["detail"]), (413, example));
+        assert!(example.as_str().unwrap().contains(limit), "{example}");
+    }
+}
+
+#[test]
+fn an_error_that_its_operation_does_not_declare_fails_the_test_that_meets_it_and_is_named() {
+    let problem = json!({ "type": "urn:todo-api:problem:task_forbidden", "status": 403, "code": "task_forbidden" });
+    let answer = Answer { status: 403, headers: HeaderMap::new(), body: problem.to_string().into_bytes() };
+    let check = || Document::committed().check(&Method::GET, "/api/tasks", &answer);
+    let complaint = *std::panic::catch_unwind(check).unwrap_err().downcast::<String>().unwrap();
+    assert!(["listTasks", "403", "task_forbidden"].iter().all(|name| complaint.contains(name)), "{complaint}");
 }
 
 /// A served document names its own folder as the server, because a proxy may have put a prefix before both.

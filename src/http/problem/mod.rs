@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The media type of [`Problem`] (RFC 9457, section 6.1).
-pub const MEDIA_TYPE: &str = "application/problem+json";
+pub(super) const MEDIA_TYPE: &str = "application/problem+json";
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
