@@ -17,7 +17,7 @@ use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIn
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use self::statement::{argument, arguments};
+pub(crate) use self::statement::arguments;
 pub use self::{
     migrate::Migrations,
     outage::Outage,

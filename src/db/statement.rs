@@ -22,8 +22,8 @@ pub trait Arguments {
     /// The same names, for what stands in the statement in place of the arguments.
     type Places;
 
-    /// The places of the arguments.
-    fn places() -> Self::Places;
+    /// The places of the arguments, which `next` numbers.
+    fn places(next: &mut dyn FnMut() -> u64) -> Self::Places;
 
     /// The arguments, in the order of their places.
     fn into_values(self) -> Vec<Value>;
@@ -33,7 +33,7 @@ pub trait Arguments {
 impl Arguments for Vec<Value> {
     type Places = ();
 
-    fn places() {}
+    fn places(_: &mut dyn FnMut() -> u64) {}
 
     fn into_values(self) -> Vec<Value> {
         self
@@ -52,13 +52,8 @@ macro_rules! arguments {
         impl $crate::db::Arguments for $name {
             type Places = $name<u64>;
 
-            fn places() -> $name<u64> {
-                let mut next = 0;
-                let mut place = || {
-                    next += 1;
-                    $crate::db::argument(next - 1)
-                };
-                $name { $($argument: place(),)+ }
+            fn places(next: &mut dyn FnMut() -> u64) -> $name<u64> {
+                $name { $($argument: next(),)+ }
             }
 
             fn into_values(self) -> Vec<sea_orm::Value> {
@@ -72,7 +67,7 @@ pub(crate) use arguments;
 /// Stands in a statement for an argument: its place among those of a run, from 0. Neither database can store a number as
 /// large, so it is taken for nothing else.
 #[must_use]
-pub(crate) const fn argument(place: usize) -> u64 {
+const fn argument(place: usize) -> u64 {
     u64::MAX - place as u64
 }
 
@@ -101,7 +96,9 @@ impl<K: Ord + Copy, A: Arguments, S: Build> Statements<K, A, S> {
         let built = if backend == DbBackend::Sqlite { &self.sqlite } else { &self.postgres };
         let known = built.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         let built = known.unwrap_or_else(|| {
-            let new = Arc::new((self.build)(key, A::places()).build(backend));
+            let mut arguments = (0..).map(argument);
+            let places = A::places(&mut || arguments.next().unwrap_or_default());
+            let new = Arc::new((self.build)(key, places).build(backend));
             built.write().unwrap_or_else(PoisonError::into_inner).entry(key).or_insert(new).clone()
         });
         Run { built, arguments: arguments.into_values() }

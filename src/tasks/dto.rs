@@ -141,7 +141,11 @@ impl From<TaskUpdate> for entity::ActiveModel {
             description: nullable(description.map_value(Description::into_string)),
             completed: completed.map_or(NotSet, Set),
             due_date: nullable(due_date.map_value(Into::into)),
-            ..Default::default()
+            user_id: NotSet,
+            id: NotSet,
+            version: NotSet,
+            created_at: NotSet,
+            updated_at: NotSet,
         }
     }
 }

@@ -32,6 +32,16 @@ pub(super) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
+impl Column {
+    /// Whether `updateTask` may change it.
+    pub(super) const fn is_changeable(self) -> bool {
+        match self {
+            Self::Title | Self::TitleKey | Self::Description | Self::Completed | Self::DueDate => true,
+            Self::UserId | Self::Id | Self::Version | Self::CreatedAt | Self::UpdatedAt => false,
+        }
+    }
+}
+
 /// The title with its case folded away (Unicode, section 3.13): compared byte by byte, it gives every database the
 /// same case-insensitive order.
 pub(super) fn title_key(title: &str) -> String {

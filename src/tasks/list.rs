@@ -86,18 +86,22 @@ impl List {
     /// The path and query of the page that begins at the cursor.
     pub(super) fn page(&self, cursor: &str) -> String {
         let Self { status, sort, order, limit } = self;
-        let query = Serializer::new(String::new())
+        let address = String::from("/api/tasks?");
+        let query = address.len();
+        Serializer::for_suffix(address, query)
             .append_pair("status", &word(status))
             .append_pair("sort", &word(sort))
             .append_pair("order", &word(order))
             .append_pair("limit", &limit.to_string())
             .append_pair("cursor", cursor)
-            .finish();
-        format!("/api/tasks?{query}")
+            .finish()
     }
 }
 
 /// A value of an enumeration as a query writes it.
 fn word(value: &impl ToJSON) -> String {
-    value.to_json().as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
+    match value.to_json() {
+        Some(Value::String(word)) => word,
+        _ => String::new(),
+    }
 }

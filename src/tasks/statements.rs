@@ -11,7 +11,7 @@ use super::{
     list::{Order, Status},
     owner,
 };
-use crate::db::{Fill, Inserts, Merge, Statements, arguments};
+use crate::db::{Arguments, Fill, Inserts, Merge, Statements, arguments};
 
 /// Whether a statement is about one version of a task only.
 pub(super) type Versioned = bool;
@@ -55,22 +55,28 @@ fn time_of_change(now: u64) -> Expr {
     Func::greatest([Expr::col(Column::UpdatedAt), Expr::val(now)]).into()
 }
 
-arguments! {
-    /// A task to change, and the values of the columns that `updateTask` may change.
-    pub(super) struct Update { owner, id, version, now, title, title_key, description, completed, due_date }
+/// A task to change.
+#[derive(Debug, Clone)]
+pub(super) struct Update<T = Value> {
+    pub(super) owner: T,
+    pub(super) id: T,
+    pub(super) version: T,
+    pub(super) now: T,
+    /// One for each column, in their order, whether it changes or not.
+    pub(super) values: Vec<T>,
 }
 
-impl<T: Copy> Update<T> {
-    /// The new value of a column; `None` for one that `updateTask` does not change.
-    const fn value(&self, column: Column) -> Option<T> {
-        match column {
-            Column::Title => Some(self.title),
-            Column::TitleKey => Some(self.title_key),
-            Column::Description => Some(self.description),
-            Column::Completed => Some(self.completed),
-            Column::DueDate => Some(self.due_date),
-            Column::UserId | Column::Id | Column::Version | Column::CreatedAt | Column::UpdatedAt => None,
-        }
+impl Arguments for Update {
+    type Places = Update<u64>;
+
+    fn places(next: &mut dyn FnMut() -> u64) -> Update<u64> {
+        let (owner, id, version, now) = (next(), next(), next(), next());
+        Update { owner, id, version, now, values: Column::iter().map(|_| next()).collect() }
+    }
+
+    fn into_values(self) -> Vec<Value> {
+        let Self { owner, id, version, now, values } = self;
+        [owner, id, version, now].into_iter().chain(values).collect()
     }
 }
 
@@ -94,9 +100,9 @@ pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<E
         let update = Entity::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .col_expr(Column::UpdatedAt, time_of_change(to.now));
-        let values = Column::iter().filter(|column| changed.contains(*column));
-        let values = values.filter_map(|column| Some((column, Expr::val(to.value(column)?))));
-        let update = values.fold(update, |update, (column, value)| update.col_expr(column, value));
+        let changes =
+            Column::iter().zip(to.values).filter(|(column, _)| column.is_changeable() && changed.contains(*column));
+        let update = changes.fold(update, |update, (column, value)| update.col_expr(column, Expr::val(value)));
         update.filter(is(to.owner, to.id, versioned.then_some(to.version)))
     });
 

@@ -1,7 +1,7 @@
 //! The queries, each of one owner. Knows no HTTP.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, ActiveValue, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
+use sea_orm::{ActiveModelTrait, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
 use uuid::Uuid;
 
 use super::{
@@ -178,7 +178,7 @@ impl<'a> Tasks<'a> {
     pub(super) async fn update(
         &self,
         id: Uuid,
-        change: ActiveModel,
+        mut change: ActiveModel,
         expected: Option<&[i64]>,
     ) -> Result<Model, StoreError> {
         if !change.is_changed() {
@@ -194,11 +194,7 @@ impl<'a> Tasks<'a> {
             id: id.into(),
             version: version.into(),
             now: now(),
-            title: value(change.title),
-            title_key: value(change.title_key),
-            description: value(change.description),
-            completed: value(change.completed),
-            due_date: value(change.due_date),
+            values: Column::iter().map(|column| change.take(column).into_value().unwrap_or(UNUSED)).collect(),
         };
         match self.change(&UPDATES, changed, id, version, arguments).await? {
             Some(task) => Ok(task),
@@ -297,11 +293,6 @@ impl<'a> Tasks<'a> {
 
 /// In the place of an argument that the statement does not use.
 const UNUSED: Value = Value::Bool(None);
-
-/// The value of a column, where it is set.
-fn value<V: Into<Value>>(column: ActiveValue<V>) -> Value {
-    column.into_wrapped_value().into_value().unwrap_or(UNUSED)
-}
 
 fn now() -> Value {
     DateTime::<Utc>::from(Timestamp::now()).into()
