@@ -41,7 +41,7 @@ async function execute(page: Page, block: Locator, path: RegExp): Promise<{ stat
   return { status: response.status(), body: response.status() === 204 ? "" : await response.text() };
 }
 
-test("a person authorizes, tries out all six operations, and is still authorized after a reload", async () => {
+test("a person authorizes, tries out all operations, and is still authorized after a reload", async () => {
   const { page, close } = await open(browser);
   const answer = await page.goto(`${server.url}/docs`);
   expect(answer?.headers()["content-security-policy"]).toContain("default-src 'none'");

@@ -321,10 +321,13 @@ mod tests {
 
     #[test]
     fn every_schema_of_the_document_is_valid() {
-        let contract = Contract::of(api::document(Version::V3_1).unwrap()).unwrap();
+        let document = api::document(Version::V3_1).unwrap();
+        let declared = document.to_string();
+        let contract = Contract::of(document).unwrap();
         let queries = contract.paths.values().flat_map(|path| path.queries.values()).flat_map(|query| query.values());
         let schemas: Vec<_> = contract.bodies.values().chain(queries).collect();
-        assert_eq!(schemas.len(), 3 + 5, "of bodies and of parameters");
+        let count = |part| declared.matches(part).count();
+        assert_eq!(schemas.len(), count(r#""requestBody""#) + count(r#""in":"query""#));
         for schema in schemas {
             assert!(schema.validator().is_ok(), "{schema:?}");
         }

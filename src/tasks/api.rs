@@ -1,4 +1,4 @@
-//! The six operations.
+//! The operations.
 
 use poem_openapi::{
     ApiResponse, OpenApi, Tags,

@@ -1,4 +1,4 @@
-//! Tasks: the six operations, their wire types, and the owner-scoped queries behind them.
+//! Tasks: the operations, their wire types, and the owner-scoped queries behind them.
 
 mod api;
 mod cursor;

@@ -1,4 +1,4 @@
-//! What a user does with all six operations, through the generated client.
+//! What a user does with all operations, through the generated client.
 
 use std::error::Error;
 
