@@ -2,6 +2,7 @@
 
 mod conditional;
 mod durability;
+mod fields;
 mod idempotency;
 mod isolation;
 mod lists;

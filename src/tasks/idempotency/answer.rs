@@ -55,25 +55,33 @@ struct Answer {
 impl Model {
     /// The row for a request that creates this task.
     pub(in crate::tasks) fn of(request: &Request, task: &entity::Model) -> Result<Self, DbError> {
+        let entity::Model {
+            user_id,
+            id,
+            title,
+            title_key: _,
+            description,
+            completed,
+            due_date,
+            version: _,
+            created_at,
+            updated_at,
+        } = task.clone();
         let answer = Answer {
             format: FORMAT,
             request: Some(request.fingerprint.clone()),
-            id: task.id,
-            title: task.title.clone(),
-            description: task.description.clone(),
-            completed: task.completed,
-            due_date: task.due_date.map(Into::into),
-            user_id: task.user_id.clone(),
-            created_at: task.created_at.into(),
-            updated_at: task.updated_at.into(),
+            id,
+            title,
+            description,
+            completed,
+            due_date: due_date.map(Into::into),
+            user_id: user_id.clone(),
+            created_at: created_at.into(),
+            updated_at: updated_at.into(),
         };
-        Ok(Self {
-            user_id: task.user_id.clone(),
-            key: request.key.0.clone(),
-            fingerprint: fingerprint_of_0_1_0(task),
-            answer: serde_json::to_string(&answer).map_err(|error| DbError::Internal(error.to_string()))?,
-            created_at: task.created_at,
-        })
+        let answer = serde_json::to_string(&answer).map_err(|error| DbError::Internal(error.to_string()))?;
+        let key = request.key.0.clone();
+        Ok(Self { user_id, key, fingerprint: fingerprint_of_0_1_0(task), answer, created_at })
     }
 
     /// The task as the first request created it; `None` where this is another request than that, which would create `task`.
