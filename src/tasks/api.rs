@@ -11,7 +11,7 @@ use super::{
     entity::Model,
     id::TaskId,
     idempotency::{IdempotencyKey, InFlight, Request},
-    list::{List, Order, Sort, Status},
+    list::{List, Order, Selection, Sort, Status},
     store::{Creation, StoreError, Tasks},
 };
 use crate::{
@@ -147,15 +147,12 @@ impl TasksApi {
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
-        let list = List {
-            status: status.0,
-            sort: sort.0,
-            order: order.0.unwrap_or(sort.0.order()),
-            limit: usize::try_from(limit.0).unwrap_or(LIMIT),
-        };
-        let after = cursor.0.map(|cursor| Position::decode(&cursor, &list).ok_or_else(foreign_cursor)).transpose()?;
+        let selection = Selection { status: status.0, sort: sort.0, order: order.0.unwrap_or(sort.0.order()) };
+        let list = List { selection, limit: usize::try_from(limit.0).unwrap_or(LIMIT) };
+        let after = |cursor: String| Position::decode(&cursor, selection).ok_or_else(foreign_cursor);
+        let after = cursor.0.map(after).transpose()?;
         let page = Tasks::of(&self.db, bearer.user()).list(&list, after.as_ref()).await?;
-        let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
+        let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(selection))));
         Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next))
     }
 

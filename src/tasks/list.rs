@@ -53,19 +53,23 @@ impl Sort {
 /// The parameters of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct List {
-    pub(super) status: Status,
-    pub(super) sort: Sort,
-    pub(super) order: Order,
+    pub(super) selection: Selection,
     /// Most tasks on a page.
     pub(super) limit: usize,
 }
 
-impl List {
-    /// What a cursor is bound to: everything that chooses or sorts tasks. It is part of cursors, so it must not change its
-    /// meaning.
-    pub(super) const fn binding(&self) -> [u8; 3] {
-        // Each parameter is either part of the binding, or named here as one that is not.
-        let Self { status, sort, order, limit: _ } = self;
+/// The parameters that choose and sort tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Selection {
+    pub(super) status: Status,
+    pub(super) sort: Sort,
+    pub(super) order: Order,
+}
+
+impl Selection {
+    /// What a cursor is bound to. It is part of cursors, so it must not change its meaning.
+    pub(super) const fn binding(self) -> [u8; 3] {
+        let Self { status, sort, order } = self;
         let status = match status {
             Status::All => b'a',
             Status::Pending => b'p',
@@ -82,10 +86,12 @@ impl List {
         };
         [status, sort, order]
     }
+}
 
+impl List {
     /// The path and query of the page that begins at the cursor.
     pub(super) fn page(&self, cursor: &str) -> String {
-        let Self { status, sort, order, limit } = self;
+        let Self { selection: Selection { status, sort, order }, limit } = self;
         let address = String::from("/api/tasks?");
         let query = address.len();
         Serializer::for_suffix(address, query)
@@ -104,4 +110,20 @@ fn word(value: &impl ToJSON) -> String {
         Some(Value::String(word)) => word,
         _ => String::new(),
     }
+}
+
+/// The default selection.
+#[cfg(test)]
+pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort::Created, order: Order::Desc };
+
+/// All selections that there are.
+#[cfg(test)]
+pub(super) fn selections() -> impl Iterator<Item = Selection> {
+    let statuses = [Status::All, Status::Pending, Status::Completed];
+    let sorts = [Sort::Created, Sort::Title, Sort::DueDate];
+    statuses.into_iter().flat_map(move |status| {
+        sorts
+            .into_iter()
+            .flat_map(move |sort| [Order::Asc, Order::Desc].map(move |order| Selection { status, sort, order }))
+    })
 }

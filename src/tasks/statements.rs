@@ -8,7 +8,7 @@ use sea_orm::{
 use super::{
     entity::{Column, Entity},
     idempotency,
-    list::{Order, Status},
+    list::{Order, Selection, Status},
     owner,
 };
 use crate::db::{Arguments, Fill, Inserts, Merge, Statements, arguments};
@@ -146,9 +146,8 @@ pub(super) static INSERTS: Statements<New, Vec<Value>, Inserts> = Statements::ne
 /// A part of a list that one statement reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stretch {
-    pub(super) status: Status,
+    pub(super) of: Selection,
     pub(super) tasks: Sorted,
-    pub(super) order: Order,
     /// Whether it begins behind a task, or else with the first.
     pub(super) behind: bool,
 }
@@ -182,7 +181,8 @@ pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Tasks, Fill<Entity>> =
         then: stretch(Stretch { tasks: Sorted::Undated, behind: false, ..dated }, &of),
     });
 
-fn stretch(Stretch { status, tasks, order, behind }: Stretch, of: &Tasks<u64>) -> Merge<Entity> {
+fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -> Merge<Entity> {
+    let Selection { status, order, sort: _ } = selection;
     // The order of ids is the order of creation.
     let sort_key = match tasks {
         Sorted::Created | Sorted::Undated => None,

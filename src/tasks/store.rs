@@ -8,7 +8,7 @@ use super::{
     cursor::Position,
     entity::{ActiveModel, Column, Entity, Model},
     idempotency::{self, KeyOf, Outdated, Request},
-    list::{List, Order, Sort},
+    list::{List, Order, Selection, Sort},
     owner,
     statements::{
         ANYONES, Anyones, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
@@ -75,17 +75,17 @@ impl<'a> Tasks<'a> {
 
     /// The page of the user's tasks that begins behind a position; ties break by id.
     pub(super) async fn list(&self, list: &List, after: Option<&Position>) -> Result<Page, DbError> {
-        let sorted = match (list.sort, after) {
+        let sorted = match (list.selection.sort, after) {
             (Sort::Created, _) => Sorted::Created,
             (Sort::Title, _) => Sorted::Title,
             (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
             (Sort::DueDate, _) => Sorted::Dated,
         };
         // One more than asked for tells whether there is more.
-        let mut tasks = self.stretch(list, after, sorted, list.limit + 1).await?;
+        let mut tasks = self.stretch(list.selection, after, sorted, list.limit + 1).await?;
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
-        let next = tasks.last().filter(|_| more).map(|last| match (list.sort, last.due_date) {
+        let next = tasks.last().filter(|_| more).map(|last| match (list.selection.sort, last.due_date) {
             (Sort::Created, _) => Position::Created(last.id),
             (Sort::Title, _) => Position::Title(last.title_key.clone(), last.id),
             (Sort::DueDate, Some(due_date)) => Position::Dated(due_date.into(), last.id),
@@ -97,7 +97,7 @@ impl<'a> Tasks<'a> {
     /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
     async fn stretch(
         &self,
-        list: &List,
+        selection: Selection,
         after: Option<&Position>,
         tasks: Sorted,
         limit: usize,
@@ -110,7 +110,7 @@ impl<'a> Tasks<'a> {
         };
         let arguments =
             Listed { owner: self.owner.id().into(), limit: (limit as u64).into(), last_id: last_id.into(), last_key };
-        let stretch = Stretch { status: list.status, tasks, order: list.order, behind: after.is_some() };
+        let stretch = Stretch { of: selection, tasks, behind: after.is_some() };
         if tasks != Sorted::Dated {
             return self.db.all(&STRETCHES, stretch, arguments).await;
         }
@@ -118,7 +118,7 @@ impl<'a> Tasks<'a> {
         // They come in this order, but nothing promises that.
         tasks.sort_by(|one, other| {
             let (dated, key) = (|task: &Model| task.due_date.is_none(), |task: &Model| (task.due_date, task.id));
-            dated(one).cmp(&dated(other)).then_with(|| match list.order {
+            dated(one).cmp(&dated(other)).then_with(|| match selection.order {
                 Order::Asc => key(one).cmp(&key(other)),
                 Order::Desc => key(other).cmp(&key(one)),
             })
