@@ -229,9 +229,13 @@ impl Schema {
 
     /// The rules that the text of a parameter breaks.
     fn check_text(&self, text: &str) -> Result<Vec<String>, InvalidDocument> {
-        let number = self.value.get("type").filter(|kind| *kind == "integer").and_then(|_| text.parse::<i64>().ok());
-        let number = number.filter(|number| number.to_string() == text);
-        let value = number.map_or_else(|| Value::from(text), Value::from);
+        // A text that is written in one way only, so that `+5` and `05` are no numbers.
+        let value = match self.value.get("type").and_then(Value::as_str) {
+            Some("integer") => text.parse().ok().filter(|number: &i64| number.to_string() == text).map(Value::from),
+            Some("boolean") => text.parse().ok().map(Value::Bool),
+            _ => None,
+        };
+        let value = value.unwrap_or_else(|| text.into());
         let errors = self.validator()?.iter_errors(&value).flat_map(|error| self.explain(&error));
         Ok(errors.map(|(_, detail)| detail).collect())
     }
@@ -316,8 +320,26 @@ fn listed<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Contract;
+    use super::*;
     use crate::{api, openapi::Version};
+
+    #[test]
+    fn the_text_of_a_parameter_is_read_by_the_type_of_its_schema() {
+        for (kind, text, violation) in [
+            ("integer", "5", None),
+            ("integer", "-5", None),
+            ("integer", "+5", Some("must be of type integer")),
+            ("integer", "05", Some("must be of type integer")),
+            ("boolean", "true", None),
+            ("boolean", "False", Some("must be of type boolean")),
+            ("boolean", "1", Some("must be of type boolean")),
+            ("string", "5", None),
+        ] {
+            let schema =
+                Schema { value: json!({ "type": kind }), components: Arc::default(), compiled: OnceLock::new() };
+            assert_eq!(schema.check_text(text).unwrap().first().map(String::as_str), violation, "{kind} {text}");
+        }
+    }
 
     #[test]
     fn every_schema_of_the_document_is_valid() {

@@ -34,6 +34,15 @@ fn the_served_document_and_the_error_name_the_configured_limit_of_bodies() {
 }
 
 #[test]
+fn the_readme_lists_the_operations_of_the_document() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    for operation in Document::committed().operations() {
+        let row = format!("| `{} {}` |", operation.method, operation.path);
+        assert!(readme.contains(&row), "README.md has no row for {row}");
+    }
+}
+
+#[test]
 fn an_error_that_its_operation_does_not_declare_fails_the_test_that_meets_it_and_is_named() {
     let problem = json!({ "type": "urn:todo-api:problem:task_forbidden", "status": 403, "code": "task_forbidden" });
     let answer = Answer { status: 403, headers: HeaderMap::new(), body: problem.to_string().into_bytes() };
