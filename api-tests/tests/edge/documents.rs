@@ -160,7 +160,7 @@ fn each_operation_is_described_for_those_who_read_and_those_who_generate() {
         }
         assert!(value["responses"].get("401").is_some());
     }
-    assert_eq!(ids, HashSet::from(["listTasks", "createTask", "getTask", "updateTask", "deleteTask", "completeTask"]));
+    assert_eq!(ids.len(), document.operations().count(), "operationIds are unique: {ids:?}");
 }
 
 #[test]
