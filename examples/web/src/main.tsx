@@ -1,7 +1,8 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
-import "./style.css";
+import "./base.css";
+import "./tasks.css";
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
