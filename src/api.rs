@@ -38,15 +38,18 @@ const HEADERS: [Header; 4] = [
     },
 ];
 
-const OWN_HEADERS: [(&str, &str); 7] = [
-    ("Cache-Control", "private, no-cache"),
-    ("ETag", r#""3""#),
-    ("Idempotency-Replayed", "true"),
-    ("Link", r#"</api/tasks?status=all&sort=created&order=desc&limit=100&cursor=AWFjZAGapdBcP31Cjosv>; rel="next""#),
-    ("Location", "/api/tasks/019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4"),
-    ("Retry-After", "1"),
-    ("WWW-Authenticate", r#"Bearer error="invalid_token", error_description="the token has expired""#),
+const OWN_HEADERS: [(&str, Option<&str>); 7] = [
+    ("Cache-Control", Some("private, no-cache")),
+    ("ETag", Some(r#""1""#)),
+    ("Idempotency-Replayed", None),
+    ("Link", None),
+    ("Location", Some("/api/tasks/019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4")),
+    ("Retry-After", Some("1")),
+    ("WWW-Authenticate", Some(r#"Bearer error="invalid_token", error_description="the token has expired""#)),
 ];
+
+/// Where `todo-api dev` and `serve` listen by default.
+pub const DEFAULT_SERVER: &str = "http://localhost:8000";
 
 const LINKS: [Link; 4] = [
     Link { name: "Read", operation_id: "getTask", description: "Reads the task." },
@@ -64,7 +67,7 @@ pub fn outline(body_limit: usize) -> Outline {
         description: DESCRIPTION,
         contact: "The maintainers of todo-api",
         license: "MIT OR Apache-2.0",
-        server: "/",
+        server: DEFAULT_SERVER.to_owned(),
         headers: &HEADERS,
         own_headers: &OWN_HEADERS,
         resource: "TaskResponse",
@@ -73,11 +76,12 @@ pub fn outline(body_limit: usize) -> Outline {
     }
 }
 
-/// The document of a server where nothing is configured. It needs no database.
+/// The document of a server at this URL where nothing else is configured. It needs no database.
 ///
 /// # Errors
 ///
 /// [`InvalidDocument`], which is a defect of the program.
-pub fn document(version: Version) -> Result<Value, InvalidDocument> {
-    openapi::derive::<TasksApi>(&outline(config::DEFAULT_BODY_LIMIT), version)
+pub fn document(server: &str, version: Version) -> Result<Value, InvalidDocument> {
+    let outline = Outline { server: server.to_owned(), ..outline(config::DEFAULT_BODY_LIMIT) };
+    openapi::derive::<TasksApi>(&outline, version)
 }

@@ -19,6 +19,7 @@ use todo_api::{
     openapi,
     startup::{self, Failure, block_on, failure, misuse, print},
 };
+use url::Url;
 
 /// Longest wait for the last line to be printed.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -53,6 +54,9 @@ enum Command {
         /// The version of the OpenAPI specification
         #[arg(long, default_value = "3.1")]
         version: openapi::Version,
+        /// The absolute URL at which clients reach the server
+        #[arg(long, value_name = "URL", default_value = api::DEFAULT_SERVER, value_parser = server_url)]
+        server: String,
     },
     /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
     Token {
@@ -81,6 +85,15 @@ enum Syntax {
 /// An id that a server takes: the token is of no use with another.
 fn subject(value: &str) -> Result<String, &'static str> {
     auth::check_subject(value).map(|()| value.to_owned())
+}
+
+/// An absolute URL, without the slash at its end: paths follow it.
+fn server_url(value: &str) -> Result<String, &'static str> {
+    let url: Url = value.parse().map_err(|_| "it is not an absolute URL such as https://api.example.com")?;
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err("it is not an HTTP or HTTPS URL without a query, such as https://api.example.com");
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 /// A duration. Unlike humantime's own, the error has no part of the value.
@@ -140,8 +153,8 @@ fn run() -> Result<(), Failure> {
     let options = matches.subcommand().map(|(_, options)| options.clone()).unwrap_or_default();
     let settings = || Settings::of(options).map_err(misuse);
     match cli.command {
-        Command::Openapi { format, version } => {
-            let document = api::document(version).map_err(failure)?;
+        Command::Openapi { format, version, server } => {
+            let document = api::document(&server, version).map_err(failure)?;
             let text = match format {
                 Syntax::Yaml => openapi::to_yaml(&document),
                 Syntax::Json => openapi::to_json(&document),

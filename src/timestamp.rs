@@ -1,6 +1,6 @@
 //! Points in time as the API writes them: RFC 3339 in UTC, to the microsecond.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
 
 use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
 use poem_openapi::{
@@ -15,7 +15,27 @@ use serde_json::Value;
 pub struct Timestamp(DateTime<Utc>);
 
 /// 0000-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z, in microseconds since 1970.
-const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+const RANGE: RangeInclusive<i64> = -62_167_219_200_000_000..=253_402_300_799_999_999;
+/// From 0001-01-01T00:00:00Z: clients in several languages cannot read the year 0, which databases may still have.
+const ACCEPTED: RangeInclusive<i64> = -62_135_596_800_000_000..=*RANGE.end();
+
+/// A text that is not an accepted time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidTimestamp {
+    /// Not a `date-time` of RFC 3339.
+    Malformed,
+    /// Before the year 1 or after 9999, in UTC.
+    OutOfRange,
+}
+
+impl fmt::Display for InvalidTimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "must be a date and time with an offset (RFC 3339), such as 2026-12-31T17:00:00Z",
+            Self::OutOfRange => "must be from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z, in UTC",
+        })
+    }
+}
 
 impl Timestamp {
     /// The time by this machine's clock.
@@ -38,11 +58,18 @@ impl Timestamp {
 
     /// Reads a `date-time` of RFC 3339, section 5.6. What is finer than a microsecond is cut off; a leap second is the
     /// second after it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimestamp`]
+    pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         // chrono also takes a space in the place of the T, and U+2212 in that of a minus.
-        let (b'T' | b't', true) = (text.as_bytes().get(10)?, text.is_ascii()) else { return None };
-        Self::from_micros(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
+        let (Some(b'T' | b't'), true) = (text.as_bytes().get(10), text.is_ascii()) else {
+            return Err(InvalidTimestamp::Malformed);
+        };
+        let time = DateTime::parse_from_rfc3339(text).map_err(|_| InvalidTimestamp::Malformed)?;
+        let micros = Some(time.timestamp_micros()).filter(|micros| ACCEPTED.contains(micros));
+        micros.and_then(Self::from_micros).ok_or(InvalidTimestamp::OutOfRange)
     }
 }
 
@@ -109,7 +136,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not an RFC 3339 date and time"))
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }
 
@@ -138,7 +165,8 @@ impl Type for Timestamp {
 
 impl ParseFromJSON for Timestamp {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
-        value.as_ref().and_then(Value::as_str).and_then(Self::parse).ok_or_else(ParseError::expected_input)
+        let text = value.as_ref().and_then(Value::as_str);
+        text.and_then(|text| Self::parse(text).ok()).ok_or_else(ParseError::expected_input)
     }
 }
 
@@ -163,8 +191,11 @@ mod tests {
         ] {
             assert_eq!(Timestamp::parse(read).unwrap().to_string(), written);
         }
-        assert_eq!(Timestamp::parse("0000-01-01T00:00:00Z"), Timestamp::from_micros(*RANGE.start()));
-        assert_eq!(Timestamp::parse("9999-12-31T23:59:59.999999Z"), Timestamp::from_micros(*RANGE.end()));
+        for (text, micros) in
+            [("0001-01-01T00:00:00Z", *ACCEPTED.start()), ("9999-12-31T23:59:59.9999999Z", *ACCEPTED.end())]
+        {
+            assert_eq!(Timestamp::parse(text).ok(), Timestamp::from_micros(micros), "{text}");
+        }
     }
 
     #[test]
@@ -179,11 +210,12 @@ mod tests {
             "2026-02-30T09:00:00Z",
             "2026-12-01T24:00:00Z",
             "2026-12-01T09:00:00\u{2212}01:00",
-            "0000-01-01T00:00:00+00:01",
-            "9999-12-31T23:59:59-00:01",
             "+10000-01-01T00:00:00Z",
         ] {
-            assert_eq!(Timestamp::parse(text), None, "{text}");
+            assert_eq!(Timestamp::parse(text), Err(InvalidTimestamp::Malformed), "{text}");
+        }
+        for text in ["0000-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"] {
+            assert_eq!(Timestamp::parse(text), Err(InvalidTimestamp::OutOfRange), "{text}");
         }
     }
 }

@@ -17,4 +17,5 @@ mod edge {
     mod log_faults;
     mod messages;
     mod tokens;
+    mod tools;
 }

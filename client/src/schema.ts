@@ -13,16 +13,17 @@ export interface paths {
         };
         /**
          * List the user's tasks
-         * @description Newest first, unless `sort` and `order` say otherwise; ties break by `id`. A page holds `limit` tasks; where more
-         *     follow, `Link` has the address of the next page, which stays exact while tasks before it come and go.
+         * @description Lists the tasks of the user, newest first unless `sort` and `order` say otherwise; ties break by `id`. Returns a
+         *     page of at most `limit` tasks. If more follow, the header `Link` has the address of the next page, which stays
+         *     exact while other tasks come and go.
          */
         get: operations["listTasks"];
         put?: never;
         /**
          * Create a task
-         * @description Only the title is required. The task belongs to the user of the token. With an `Idempotency-Key` the request can
-         *     be repeated for 24 hours: the first one creates the task, later ones get the same answer, even when the task has
-         *     changed or gone since.
+         * @description Creates a task that belongs to the user of the token. Only the title is required. With an `Idempotency-Key` the
+         *     request can be repeated for 24 hours: the first one creates the task, later ones get the same answer, even if the
+         *     task has changed or is gone since.
          */
         post: operations["createTask"];
         delete?: never;
@@ -40,21 +41,20 @@ export interface paths {
         };
         /**
          * Read a task
-         * @description Answers the task whose id this is, if it is the user's own; 304 without a body where `If-None-Match` names the
-         *     version it has.
+         * @description Reads a task of the user by its id. Answers 304 without a body if `If-None-Match` names the version that the task has.
          */
         get: operations["getTask"];
         /**
          * Change a task
-         * @description Changes the fields in the body and no other: a field left out keeps its value, `null` clears `description` or
-         *     `due_date`, and `{}` changes nothing. With `If-Match` only a version that it names is changed: of many writers
-         *     with one `ETag` exactly one wins.
+         * @description Changes the fields of a task that are in the body and no others: a field left out keeps its value, `null` clears
+         *     `description` or `due_date`, and `{}` changes nothing. With `If-Match` only a version that it names is changed: of
+         *     many writers with one `ETag` exactly one wins.
          */
         put: operations["updateTask"];
         post?: never;
         /**
          * Delete a task
-         * @description It is gone for good; deleting it again answers 404. With `If-Match` only a version that it names is deleted.
+         * @description Deletes a task for good; deleting it again answers 404. With `If-Match` only a version that it names is deleted.
          */
         delete: operations["deleteTask"];
         options?: never;
@@ -77,8 +77,9 @@ export interface paths {
         head?: never;
         /**
          * Complete a task, or take that back
-         * @description With a body sets the state, which is safe to repeat. Without one toggles it, atomically: of many toggles at once
-         *     none is lost. With `If-Match` only a version that it names is changed.
+         * @description Completes a task, or makes it pending again. A body sets the state, which is safe to repeat. Without a body, or with
+         *     the body `null`, the state is toggled, atomically: of many toggles at once none is lost. With `If-Match` only a
+         *     version that it names is changed.
          */
         patch: operations["completeTask"];
         trace?: never;
@@ -94,7 +95,7 @@ export interface components {
          *       "type": "urn:todo-api:problem:validation_failed",
          *       "title": "The request breaks the contract",
          *       "status": 422,
-         *       "detail": "see `errors` for every rule that the request breaks",
+         *       "detail": "title is required",
          *       "instance": "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
          *       "code": "validation_failed",
          *       "errors": [
@@ -115,7 +116,7 @@ export interface components {
              * @description The status of the answer.
              */
             status: number;
-            /** @description What is wrong with this request, and how to fix it. */
+            /** @description A sentence for people: what is wrong with this request, and how to fix it. */
             detail: string;
             /** @description The id of the request, also in the header `X-Request-Id`. */
             instance: string;
@@ -132,10 +133,7 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "malformed_request" | "token_missing" | "token_expired" | "token_invalid" | "task_forbidden" | "task_not_found" | "route_not_found" | "method_not_allowed" | "request_timeout" | "idempotency_key_in_flight" | "idempotency_key_reused" | "precondition_failed" | "payload_too_large" | "unsupported_media_type" | "validation_failed" | "internal_error" | "unavailable";
-        /**
-         * @description The direction of the order.
-         * @enum {string}
-         */
+        /** @enum {string} */
         SortOrder: "asc" | "desc";
         /**
          * TaskComplete
@@ -222,12 +220,12 @@ export interface components {
             updated_at: string;
         };
         /**
-         * @description What to sort by.
+         * @default created
          * @enum {string}
          */
         TaskSort: "created" | "title" | "due_date";
         /**
-         * @description Which tasks to list.
+         * @default all
          * @enum {string}
          */
         TaskStatus: "all" | "pending" | "completed";
@@ -257,14 +255,14 @@ export interface components {
         };
         /**
          * Violation
-         * @description One rule that the request breaks, and where.
+         * @description A rule that the request breaks, and the place or the parameter that breaks it.
          */
         Violation: {
-            /** @description JSON pointer (RFC 6901) into the body; absent where a parameter is at fault. */
+            /** @description The place in the body, as a JSON pointer (RFC 6901); absent for a parameter. */
             pointer?: string;
-            /** @description Name of the query parameter or header; absent where the body is at fault. */
+            /** @description The name of the query parameter; absent for the body. */
             parameter?: string;
-            /** @description The rule, in words. */
+            /** @description The rule that the place or the parameter breaks, in words. */
             detail: string;
         };
     };
@@ -335,7 +333,7 @@ export interface components {
                  *       "type": "urn:todo-api:problem:validation_failed",
                  *       "title": "The request breaks the contract",
                  *       "status": 422,
-                 *       "detail": "see `errors` for every rule that the request breaks",
+                 *       "detail": "title is required",
                  *       "instance": "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
                  *       "code": "validation_failed",
                  *       "errors": [
@@ -598,15 +596,21 @@ export interface operations {
     listTasks: {
         parameters: {
             query?: {
-                /** @description Which tasks. */
+                /** @description Selects tasks by their state. */
                 status?: components["schemas"]["TaskStatus"];
-                /** @description What to sort by. Titles are compared without regard to case; tasks without a due date come last in either order. */
+                /**
+                 * @description Chooses what to sort by. Titles are compared without regard to case; tasks without a due date come last in either
+                 *     order.
+                 */
                 sort?: components["schemas"]["TaskSort"];
-                /** @description The direction; `desc` where `sort` is `created`, `asc` otherwise, unless given. */
+                /** @description Sets the direction. By default it is `desc` if `sort` is `created`, and `asc` otherwise. */
                 order?: components["schemas"]["SortOrder"];
-                /** @description How many tasks a page holds. */
+                /** @description Limits the number of tasks on a page. */
                 limit?: number;
-                /** @description Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`. */
+                /**
+                 * @description Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`
+                 *     and `order`.
+                 */
                 cursor?: string;
             };
             header?: never;
@@ -622,14 +626,25 @@ export interface operations {
                     Vary: components["headers"]["Vary"];
                     "X-Content-Type-Options": components["headers"]["X-Content-Type-Options"];
                     "X-Request-Id": components["headers"]["X-Request-Id"];
-                    /**
-                     * @description The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page.
-                     * @example </api/tasks?status=all&sort=created&order=desc&limit=100&cursor=AWFjZAGapdBcP31Cjosv>; rel="next"
-                     */
+                    /** @description The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page. */
                     Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example [
+                     *       {
+                     *         "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
+                     *         "title": "Buy milk",
+                     *         "description": "Two litres, the blue one",
+                     *         "completed": false,
+                     *         "due_date": "2026-11-27T17:00:00Z",
+                     *         "user_id": "alice",
+                     *         "created_at": "2026-11-21T09:40:30.123456Z",
+                     *         "updated_at": "2026-11-21T09:40:30.123456Z"
+                     *       }
+                     *     ]
+                     */
                     "application/json": components["schemas"]["TaskResponse"][];
                 };
             };
@@ -644,7 +659,10 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description Stands for this request: 1 to 255 visible ASCII characters, such as a new UUID. */
+                /**
+                 * @description Identifies the request, so that repeating it creates nothing more: 1 to 255 visible ASCII characters, such as a new
+                 *     UUID.
+                 */
                 "Idempotency-Key"?: string;
             };
             path?: never;
@@ -652,6 +670,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Buy milk",
+                 *       "description": "Two litres, the blue one",
+                 *       "completed": false,
+                 *       "due_date": "2026-11-27T17:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TaskCreate"];
             };
         };
@@ -670,17 +696,26 @@ export interface operations {
                     Location: string;
                     /**
                      * @description The version of the task.
-                     * @example "3"
+                     * @example "1"
                      */
                     ETag: string;
-                    /**
-                     * @description `true` where this is the answer to an earlier request with the same key.
-                     * @example true
-                     */
+                    /** @description `true` where this is the answer to an earlier request with the same key. */
                     "Idempotency-Replayed"?: boolean;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
+                     *       "title": "Buy milk",
+                     *       "description": "Two litres, the blue one",
+                     *       "completed": false,
+                     *       "due_date": "2026-11-27T17:00:00Z",
+                     *       "user_id": "alice",
+                     *       "created_at": "2026-11-21T09:40:30.123456Z",
+                     *       "updated_at": "2026-11-21T09:40:30.123456Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskResponse"];
                 };
             };
@@ -699,11 +734,11 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The versions that the caller has (RFC 9110, section 13.1.2). */
+                /** @description Names the versions that the caller has (RFC 9110, section 13.1.2). */
                 "If-None-Match"?: string;
             };
             path: {
-                /** @description The task's id. */
+                /** @description Identifies the task by its UUID. */
                 id: string;
             };
             cookie?: never;
@@ -723,12 +758,24 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /**
                      * @description The version of the task.
-                     * @example "3"
+                     * @example "1"
                      */
                     ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
+                     *       "title": "Buy milk",
+                     *       "description": "Two litres, the blue one",
+                     *       "completed": false,
+                     *       "due_date": "2026-11-27T17:00:00Z",
+                     *       "user_id": "alice",
+                     *       "created_at": "2026-11-21T09:40:30.123456Z",
+                     *       "updated_at": "2026-11-21T09:40:30.123456Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskResponse"];
                 };
             };
@@ -745,7 +792,7 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /**
                      * @description The version of the task.
-                     * @example "3"
+                     * @example "1"
                      */
                     ETag: string;
                     [name: string]: unknown;
@@ -765,17 +812,25 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The versions that may be changed (RFC 9110, section 13.1.1). */
+                /** @description Names the versions that may be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: string;
+                /** @description Names the versions that must not be changed (RFC 9110, section 13.1.2). */
+                "If-None-Match"?: string;
             };
             path: {
-                /** @description The task's id. */
+                /** @description Identifies the task by its UUID. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "title": "Buy oat milk",
+                 *       "due_date": "2026-11-27T17:00:00Z"
+                 *     }
+                 */
                 "application/json": components["schemas"]["TaskUpdate"];
             };
         };
@@ -789,12 +844,24 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /**
                      * @description The version of the task.
-                     * @example "3"
+                     * @example "1"
                      */
                     ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
+                     *       "title": "Buy milk",
+                     *       "description": "Two litres, the blue one",
+                     *       "completed": false,
+                     *       "due_date": "2026-11-27T17:00:00Z",
+                     *       "user_id": "alice",
+                     *       "created_at": "2026-11-21T09:40:30.123456Z",
+                     *       "updated_at": "2026-11-21T09:40:30.123456Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskResponse"];
                 };
             };
@@ -815,11 +882,13 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The versions that may be deleted (RFC 9110, section 13.1.1). */
+                /** @description Names the versions that may be deleted (RFC 9110, section 13.1.1). */
                 "If-Match"?: string;
+                /** @description Names the versions that must not be deleted (RFC 9110, section 13.1.2). */
+                "If-None-Match"?: string;
             };
             path: {
-                /** @description The task's id. */
+                /** @description Identifies the task by its UUID. */
                 id: string;
             };
             cookie?: never;
@@ -851,18 +920,25 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The versions that may be changed (RFC 9110, section 13.1.1). */
+                /** @description Names the versions that may be changed (RFC 9110, section 13.1.1). */
                 "If-Match"?: string;
+                /** @description Names the versions that must not be changed (RFC 9110, section 13.1.2). */
+                "If-None-Match"?: string;
             };
             path: {
-                /** @description The task's id. */
+                /** @description Identifies the task by its UUID. */
                 id: string;
             };
             cookie?: never;
         };
         requestBody?: {
             content: {
-                "application/json": components["schemas"]["TaskComplete"];
+                /**
+                 * @example {
+                 *       "completed": true
+                 *     }
+                 */
+                "application/json": components["schemas"]["TaskComplete"] | null;
             };
         };
         responses: {
@@ -875,12 +951,24 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /**
                      * @description The version of the task.
-                     * @example "3"
+                     * @example "1"
                      */
                     ETag: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
+                     *       "title": "Buy milk",
+                     *       "description": "Two litres, the blue one",
+                     *       "completed": false,
+                     *       "due_date": "2026-11-27T17:00:00Z",
+                     *       "user_id": "alice",
+                     *       "created_at": "2026-11-21T09:40:30.123456Z",
+                     *       "updated_at": "2026-11-21T09:40:30.123456Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["TaskResponse"];
                 };
             };

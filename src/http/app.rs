@@ -29,6 +29,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// The methods of all paths together.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+/// The paths outside the API.
+const PATHS: [&str; 6] = ["/docs", "/openapi.json", "/openapi-3.0.json", "/openapi.yaml", "/health", "/ready"];
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 /// Characters of a caller's request id that we keep.
@@ -71,7 +73,7 @@ pub fn build<A: OpenApi + 'static>(
     let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
     // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
     // tools that only append a path would get two slashes.
-    let outline = Arc::new(Outline { server: ".", ..outline });
+    let outline = Arc::new(Outline { server: ".".to_owned(), ..outline });
     let document = |version, media_type, write| get(docs::document::<A>(&outline, version, media_type, write));
     let routes = Route::new()
         .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
@@ -100,6 +102,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             request.set_method(Method::GET);
         }
 
+        let slashes = self.without_extra_slashes(request.uri().path());
         let checked = message::check(&request);
         let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
         let outcome = match checked {
@@ -116,9 +119,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Err(_) => None,
         };
         let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
-        let outcome = match outcome {
-            Ok(outcome) => outcome.map_err(Problem::from),
-            Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
+        let outcome = match (outcome, slashes) {
+            (Ok(Err(_)), Some(path)) => {
+                Err(Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}")))
+            }
+            (Ok(outcome), _) => outcome.map_err(Problem::from),
+            (Err(_), _) => Err(Problem::internal(&"a panic, whose place is logged just before")),
         };
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
         let mut response = match (preflight, outcome) {
@@ -161,6 +167,16 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
 }
 
 impl<E> App<E> {
+    /// The path without slashes too many, if it has some and is a path of ours without them.
+    fn without_extra_slashes(&self, path: &str) -> Option<String> {
+        if !path.ends_with('/') && !path.contains("//") {
+            return None;
+        }
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let path = segments.fold(String::new(), |path, segment| path + "/" + segment);
+        (self.shared.contract.has_path(&path) || PATHS.contains(&path.as_str())).then_some(path)
+    }
+
     /// The answer to a method that the path does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
     fn other_method(&self, problem: Problem, pattern: Option<&str>, options: bool, id: &str) -> Response {
         let mut methods: Vec<&str> = self.shared.contract.methods(pattern.unwrap_or("/")).map(Method::as_str).collect();
@@ -208,7 +224,7 @@ mod tests {
         let shared = Shared {
             verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             limits: BodyLimits { size: 1, time: Duration::MAX },
-            contract: Contract::of(api::document(Version::V3_1).unwrap()).unwrap(),
+            contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
         let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::{
     context::Context,
+    json,
     problem::{Code, Problem},
 };
 
@@ -66,7 +67,7 @@ impl<T: Type> Body<T> {
     ///
     /// None for a body that was extracted.
     pub fn canonical_json(&self) -> Result<Vec<u8>, Problem> {
-        let mut json: Value = serde_json::from_slice(&self.sent).map_err(|error| Problem::internal(&error))?;
+        let mut json = json::parse(&self.sent).map_err(|error| Problem::internal(&error))?;
         self.context.contract().remove_defaults(&T::schema_ref(), &mut json)?;
         json.sort_all_objects();
         serde_json::to_vec(&json).map_err(|error| Problem::internal(&error))
@@ -94,8 +95,9 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let bytes = read(request, body).await?;
-        let absent = bytes.is_empty() && !T::IS_REQUIRED;
-        let value = if absent { Value::Null } else { parse(request, &bytes)? };
+        let value = if bytes.is_empty() && !T::IS_REQUIRED { Value::Null } else { parse(request, &bytes)? };
+        // Generated clients in several languages send `null` for no body.
+        let absent = value.is_null() && !T::IS_REQUIRED;
         let context = Context::of(request)?;
         let contract = context.contract();
         let mut violations = contract.check_query(request).map_err(Problem::from)?;
@@ -151,10 +153,11 @@ fn parse(request: &Request, bytes: &[u8]) -> Result<Value, Problem> {
     if !request.content_type().is_some_and(is_json) {
         return Err(Code::UnsupportedMediaType.into());
     }
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
+    let mut encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    if !encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err(Problem::because(Code::UnsupportedMediaType, "send the body as it is, without `Content-Encoding`"));
     }
-    serde_json::from_slice(bytes)
+    json::parse(bytes)
         .map_err(|error| Problem::because(Code::MalformedRequest, format!("the body is not JSON: {error}")))
 }
 
@@ -163,6 +166,8 @@ fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     parts.next().is_some_and(|media_type| media_type.eq_ignore_ascii_case(MEDIA_TYPE))
         && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-            !name.eq_ignore_ascii_case("charset") || value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+            let value = value.trim_matches('"');
+            let utf_8 = ["utf-8", "utf8"].iter().any(|name| value.eq_ignore_ascii_case(name));
+            !name.eq_ignore_ascii_case("charset") || utf_8
         })
 }

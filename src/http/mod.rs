@@ -9,6 +9,7 @@ mod docs;
 mod etag;
 mod headers;
 mod health;
+mod json;
 mod message;
 mod problem;
 mod query;

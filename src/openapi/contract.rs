@@ -18,17 +18,17 @@ use serde_json::{Map, Value, json};
 use super::InvalidDocument;
 use crate::timestamp::Timestamp;
 
-/// One rule that the request breaks, and where.
+/// A rule that the request breaks, and the place or the parameter that breaks it.
 #[derive(Debug, Clone, PartialEq, Eq, Object, Serialize)]
 #[oai(skip_serializing_if_is_none)]
 pub struct Violation {
-    /// JSON pointer (RFC 6901) into the body; absent where a parameter is at fault.
+    /// The place in the body, as a JSON pointer (RFC 6901); absent for a parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Name of the query parameter or header; absent where the body is at fault.
+    /// The name of the query parameter; absent for the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter: Option<String>,
-    /// The rule, in words.
+    /// The rule that the place or the parameter breaks, in words.
     pub detail: String,
 }
 
@@ -39,7 +39,7 @@ impl Violation {
         Self { pointer: Some(pointer), parameter: None, detail }
     }
 
-    /// By a query parameter or header.
+    /// By a query parameter.
     #[must_use]
     pub fn of_parameter(name: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: None, parameter: Some(name.into()), detail: detail.into() }
@@ -95,8 +95,9 @@ struct Parameter {
     schema: Value,
 }
 
-/// The schema of a request body, as a JSON pointer.
-const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
+/// The schema of a request body, as a JSON pointer; that of one that may be null stands first among two.
+const BODY_SCHEMAS: [&str; 2] =
+    ["/content/application~1json/schema/$ref", "/content/application~1json/schema/oneOf/0/$ref"];
 
 impl Contract {
     /// Takes an OpenAPI 3.1 document.
@@ -114,7 +115,10 @@ impl Contract {
             for (method, operation) in operations {
                 let method =
                     method.to_uppercase().parse().map_err(|_| InvalidDocument::new(format!("method {method}")))?;
-                let reference = operation.request_body.as_ref().and_then(|body| body.pointer(BODY_SCHEMA)?.as_str());
+                let reference = operation
+                    .request_body
+                    .as_ref()
+                    .and_then(|body| BODY_SCHEMAS.iter().find_map(|pointer| body.pointer(pointer)?.as_str()));
                 if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
                     let body = components.pointer(&format!("/schemas/{name}")).cloned();
                     let body = body.ok_or_else(|| InvalidDocument::new(format!("it has no schema {name}")))?;
@@ -136,6 +140,16 @@ impl Contract {
         self.paths.get(pattern).map(|path| path.template.as_str())
     }
 
+    /// Whether the document has this path.
+    #[must_use]
+    pub fn has_path(&self, path: &str) -> bool {
+        let fits = |pattern: &String| {
+            pattern.split('/').count() == path.split('/').count()
+                && pattern.split('/').zip(path.split('/')).all(|(one, other)| one == other || one.starts_with(':'))
+        };
+        self.paths.keys().any(fits)
+    }
+
     /// The methods that the document declares for a router's pattern.
     pub fn methods(&self, pattern: &str) -> impl Iterator<Item = &Method> {
         self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
@@ -152,8 +166,17 @@ impl Contract {
         if validator.is_valid(body) {
             return Ok(Vec::new());
         }
-        let errors = validator.iter_errors(body).flat_map(|error| schema.explain(&error));
-        Ok(errors.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
+        let errors: Vec<_> = validator.iter_errors(body).collect();
+        // The rule of a pattern includes the length.
+        let explained = |error: &&ValidationError<'_>| {
+            let by_pattern = |other: &ValidationError<'_>| {
+                matches!(other.kind(), ValidationErrorKind::Pattern { .. })
+                    && other.instance_path() == error.instance_path()
+            };
+            !matches!(error.kind(), ValidationErrorKind::MinLength { .. }) || !errors.iter().any(by_pattern)
+        };
+        let violations = errors.iter().filter(explained).flat_map(|error| schema.explain(error));
+        Ok(violations.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
     }
 
     /// Removes the members of the body that say what leaving them out says: null, or the default of their schema.
@@ -212,7 +235,7 @@ impl Schema {
         }
         let compiled = jsonschema::draft202012::options()
             .should_validate_formats(true)
-            .with_format("date-time", |text: &str| Timestamp::parse(text).is_some())
+            .with_format("date-time", |text: &str| Timestamp::parse(text).is_ok())
             .build(&json!({ "allOf": [self.value], "components": *self.components }))
             .map_err(InvalidDocument::new)?;
         Ok(self.compiled.get_or_init(|| compiled))
@@ -270,7 +293,8 @@ impl Schema {
                 format!("must be one of {}", listed(options))
             }
             ValidationErrorKind::Format { format } if format == "date-time" => {
-                "must be a date and time with an offset (RFC 3339), such as 2026-12-31T17:00:00Z".to_owned()
+                let text = error.instance().as_str().unwrap_or_default();
+                Timestamp::parse(text).err().map(|error| error.to_string()).unwrap_or_default()
             }
             // A pattern is no help to a reader.
             ValidationErrorKind::Pattern { pattern } => {
@@ -343,7 +367,7 @@ mod tests {
 
     #[test]
     fn every_schema_of_the_document_is_valid() {
-        let document = api::document(Version::V3_1).unwrap();
+        let document = api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap();
         let declared = document.to_string();
         let contract = Contract::of(document).unwrap();
         let queries = contract.paths.values().flat_map(|path| path.queries.values()).flat_map(|query| query.values());

@@ -16,7 +16,8 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Failure, HeaderType, InvalidDocument, Outline, Version, dialect};
+use super::{Failure, HeaderType, InvalidDocument, Outline, Version, dialect, examples, parameters};
+use crate::timestamp::Timestamp;
 
 /// The document of an API.
 ///
@@ -27,10 +28,13 @@ pub fn derive<A: OpenApi>(outline: &Outline, version: Version) -> Result<Value, 
     let mut document = serde_json::from_str(&service::<A>(outline).spec()).map_err(InvalidDocument::new)?;
     complete(&mut document, outline)?;
     dialect::tidy(&mut document);
-    if version == Version::V3_1 {
-        dialect::modernize(&mut document)?;
-        let license = json!({ "identifier": outline.license, "url": null });
-        merge(&mut document, json!({ "openapi": "3.1.0", "info": { "license": license } }));
+    match version {
+        Version::V3_0 => merge(&mut document, json!({ "openapi": "3.0.4" })),
+        Version::V3_1 => {
+            dialect::modernize(&mut document)?;
+            let license = json!({ "identifier": outline.license, "url": null });
+            merge(&mut document, json!({ "openapi": "3.1.0", "info": { "license": license } }));
+        }
     }
     Ok(document)
 }
@@ -42,10 +46,18 @@ pub fn to_json(document: &Value) -> String {
     serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
 }
 
-/// A document as YAML.
+/// A document as YAML. Times are quoted: YAML 1.1 has a type for them, which is not that of a string.
 #[must_use]
 pub fn to_yaml(document: &Value) -> String {
-    serde_yaml::to_string(document).unwrap_or_default()
+    let yaml = serde_yaml::to_string(document).unwrap_or_default();
+    let quoted = |line: &str| {
+        let start = line.rfind(' ').map_or(0, |space| space + 1);
+        match line.split_at_checked(start) {
+            Some((before, time)) if Timestamp::parse(time).is_ok() => format!("{before}'{time}'\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    yaml.lines().map(quoted).collect()
 }
 
 /// The page of Swagger UI as poem-openapi ships it, and the document that it holds.
@@ -60,7 +72,7 @@ fn service<A: OpenApi>(outline: &Outline) -> OpenApiService<Described<A>, ()> {
         .description(outline.description)
         .contact(ContactObject::new().name(outline.contact))
         .license(LicenseObject::new(outline.license).url("https://spdx.org/licenses/"))
-        .server(ServerObject::new(outline.server).description("The server of this document"))
+        .server(ServerObject::new(&outline.server).description("The server of this document"))
 }
 
 /// An API without what it runs on.
@@ -85,18 +97,21 @@ fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocume
     let mut headers = Headers { outline, seen: BTreeSet::new() };
     let mut operation_ids = BTreeSet::new();
     let mut linked = false;
+    let mut registered = registered(document)?;
     for operation in operations(document)? {
+        parameters::normalize(operation, &mut registered)?;
         operation_ids.extend(operation.get("operationId").and_then(Value::as_str).map(str::to_owned));
-        if operation.get("requestBody").is_some() {
-            let body = schema_name(operation, "/requestBody/content/application~1json/schema/$ref");
-            let body = body.ok_or_else(|| InvalidDocument::new("a request body has no schema of its own"))?;
-            schemas.insert(body, json!({ "additionalProperties": false }));
+        if let Some(body) = operation.get_mut("requestBody") {
+            schemas.insert(complete_body(body, &registered)?, json!({ "additionalProperties": false }));
         }
         let failures: Vec<_> = outline.failures.iter().filter(|failure| failure.when.applies(operation)).collect();
         let all = operation.get_mut("responses").and_then(Value::as_object_mut);
         let all = all.ok_or_else(|| InvalidDocument::new("an operation has no responses"))?;
         for response in all.values_mut() {
             headers.describe(response)?;
+            if let Some(content) = response.get_mut("content").filter(|content| content.get(JSON).is_some()) {
+                examples::add(content, &registered)?;
+            }
             if schema_name(response, "/content/application~1json/schema/$ref").as_deref() == Some(outline.resource) {
                 linked = true;
                 let link = |name| (name, "links");
@@ -121,12 +136,46 @@ fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocume
     let fields = fields.ok_or_else(|| InvalidDocument::new(format!("no operation answers {}", outline.resource)))?;
     // A null is still a field: a resource leaves none out.
     schemas.insert(outline.resource.to_owned(), json!({ "required": fields.keys().collect::<Vec<_>>() }));
+    for (name, schema) in registered {
+        let slot = document.pointer_mut(&format!("/components/schemas/{name}"));
+        *slot.ok_or_else(|| InvalidDocument::new(format!("there is no schema {name}")))? = schema;
+    }
     check(document, outline, &headers.seen, &operation_ids, &schemas, &responses)?;
     let components =
         json!({ "schemas": schemas, "responses": responses, "headers": common(outline), "links": links(outline) });
-    merge(document, json!({ "components": components }));
+    let security = security(document)?;
+    merge(document, json!({ "components": components, "security": security }));
     Ok(())
 }
+
+/// The schemas that the types have registered.
+fn registered(document: &Value) -> Result<Map<String, Value>, InvalidDocument> {
+    let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
+    schemas.cloned().ok_or_else(|| InvalidDocument::new("it has no schemas"))
+}
+
+/// The schemes of all operations, for tools that look for them at the root alone.
+fn security(document: &mut Value) -> Result<Value, InvalidDocument> {
+    let mut all = operations(document)?.map(|operation| operation.get("security").cloned());
+    let first = all.next().flatten().ok_or_else(|| InvalidDocument::new("an operation has no security"))?;
+    let same = all.all(|other| other.as_ref() == Some(&first));
+    same.then_some(first).ok_or_else(|| InvalidDocument::new("operations differ in their security"))
+}
+
+/// Gives a request body its example, and says where it may be null; returns the name of its schema.
+fn complete_body(body: &mut Value, schemas: &Map<String, Value>) -> Result<String, InvalidDocument> {
+    let name = schema_name(body, "/content/application~1json/schema/$ref");
+    let name = name.ok_or_else(|| InvalidDocument::new("a request body has no schema of its own"))?;
+    let optional = body.get("required").is_some_and(|required| required == false);
+    let content = body.get_mut("content").ok_or_else(|| InvalidDocument::new("a request body has no content"))?;
+    examples::add(content, schemas)?;
+    if optional && let Some(schema) = content.pointer_mut("/application~1json/schema") {
+        *schema = json!({ "nullable": true, "allOf": [reference("schemas", &name)] });
+    }
+    Ok(name)
+}
+
+const JSON: &str = "application/json";
 
 /// Whether everything in the outline has a place in the document.
 fn check(
@@ -177,10 +226,13 @@ impl Headers<'_> {
             // poem-openapi writes them in upper case.
             let known = self.outline.own_headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
             let (name, example) =
-                known.ok_or_else(|| InvalidDocument::new(format!("the header {name} has no example")))?;
-            let text = header.pointer("/schema/type").is_some_and(|kind| kind == "string");
-            let example = if text { Value::from(*example) } else { example.parse().map_err(InvalidDocument::new)? };
-            merge(&mut header, json!({ "example": example }));
+                known.ok_or_else(|| InvalidDocument::new(format!("the header {name} is not in the outline")))?;
+            if let Some(example) = example {
+                let text = header.pointer("/schema/type").is_some_and(|kind| kind == "string");
+                let example =
+                    if text { Value::from(*example) } else { example.parse().map_err(InvalidDocument::new)? };
+                merge(&mut header, json!({ "example": example }));
+            }
             self.seen.insert(name);
             headers.insert((*name).to_owned(), header);
         }
@@ -293,7 +345,7 @@ mod tests {
         };
         for (outline, name) in [
             (Outline { resource: "Task", ..outline.clone() }, "Task"),
-            (Outline { own_headers: &[("ETag", "1")], ..outline.clone() }, "has no example"),
+            (Outline { own_headers: &[("ETag", None)], ..outline.clone() }, "not in the outline"),
             (
                 Outline { failures: failures(Failure { schema: "Error", ..failure.clone() }), ..outline.clone() },
                 "Error",

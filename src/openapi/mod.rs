@@ -4,6 +4,8 @@
 mod contract;
 mod dialect;
 mod document;
+mod examples;
+mod parameters;
 
 use std::fmt;
 
@@ -39,11 +41,12 @@ pub struct Outline {
     /// An SPDX expression.
     pub license: &'static str,
     /// The server's URL, which may be relative to that of the document.
-    pub server: &'static str,
+    pub server: String,
     /// Headers of every answer.
     pub headers: &'static [Header],
-    /// Headers of some answers, as RFCs write their names, each with an example.
-    pub own_headers: &'static [(&'static str, &'static str)],
+    /// Headers of some answers, as RFCs write their names. Those that no client may repeat have no example: importers and
+    /// mocks would.
+    pub own_headers: &'static [(&'static str, Option<&'static str>)],
     /// The schema of the resource: none of its fields is ever absent, and each answer that is one has the links.
     pub resource: &'static str,
     /// The operations on a resource whose id is known.

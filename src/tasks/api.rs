@@ -12,7 +12,7 @@ use super::{
     id::TaskId,
     idempotency::{IdempotencyKey, InFlight, Request},
     list::{List, Order, Selection, Sort, Status},
-    store::{Creation, StoreError, Tasks},
+    store::{Creation, Excluded, Expected, StoreError, Tasks},
 };
 use crate::{
     db::Db,
@@ -118,37 +118,40 @@ enum Deleted {
 
 /// An `ETag` is of use only where the answer may be kept.
 const REVALIDATE: &str = "private, no-cache";
-const LIMIT: usize = 100;
+const LIMIT: i32 = 100;
 
 #[OpenApi(prefix_path = "/api", tag = "Tag::Tasks")]
 impl TasksApi {
     /// List the user's tasks
     ///
-    /// Newest first, unless `sort` and `order` say otherwise; ties break by `id`. A page holds `limit` tasks; where more
-    /// follow, `Link` has the address of the next page, which stays exact while tasks before it come and go.
+    /// Lists the tasks of the user, newest first unless `sort` and `order` say otherwise; ties break by `id`. Returns a
+    /// page of at most `limit` tasks. If more follow, the header `Link` has the address of the next page, which stays
+    /// exact while other tasks come and go.
     #[oai(path = "/tasks", method = "get", operation_id = "listTasks")]
     #[allow(clippy::too_many_arguments, reason = "one for each parameter of the operation")]
     async fn list(
         &self,
         bearer: Bearer,
         _query: DeclaredQuery,
-        /// Which tasks.
+        /// Selects tasks by their state.
         #[oai(default)]
         status: Query<Status>,
-        /// What to sort by. Titles are compared without regard to case; tasks without a due date come last in either order.
+        /// Chooses what to sort by. Titles are compared without regard to case; tasks without a due date come last in either
+        /// order.
         #[oai(default)]
         sort: Query<Sort>,
-        /// The direction; `desc` where `sort` is `created`, `asc` otherwise, unless given.
+        /// Sets the direction. By default it is `desc` if `sort` is `created`, and `asc` otherwise.
         order: Query<Option<Order>>,
-        /// How many tasks a page holds.
+        /// Limits the number of tasks on a page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]
-        limit: Query<u64>,
-        /// Where the page begins: take it from the `Link` of the page before, with the same `status`, `sort` and `order`.
+        limit: Query<i32>,
+        /// Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`
+        /// and `order`.
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
     ) -> Result<Listed, Problem> {
         let selection = Selection { status: status.0, sort: sort.0, order: order.0.unwrap_or(sort.0.order()) };
-        let list = List { selection, limit: usize::try_from(limit.0).unwrap_or(LIMIT) };
+        let list = List { selection, limit: usize::try_from(limit.0).unwrap_or_default() };
         let after = |cursor: String| Position::decode(&cursor, selection).ok_or_else(foreign_cursor);
         let after = cursor.0.map(after).transpose()?;
         let page = Tasks::of(&self.db, bearer.user()).list(&list, after.as_ref()).await?;
@@ -158,14 +161,15 @@ impl TasksApi {
 
     /// Create a task
     ///
-    /// Only the title is required. The task belongs to the user of the token. With an `Idempotency-Key` the request can
-    /// be repeated for 24 hours: the first one creates the task, later ones get the same answer, even when the task has
-    /// changed or gone since.
+    /// Creates a task that belongs to the user of the token. Only the title is required. With an `Idempotency-Key` the
+    /// request can be repeated for 24 hours: the first one creates the task, later ones get the same answer, even if the
+    /// task has changed or is gone since.
     #[oai(path = "/tasks", method = "post", operation_id = "createTask")]
     async fn create(
         &self,
         bearer: Bearer,
-        /// Stands for this request: 1 to 255 visible ASCII characters, such as a new UUID.
+        /// Identifies the request, so that repeating it creates nothing more: 1 to 255 visible ASCII characters, such as a new
+        /// UUID.
         #[oai(name = "Idempotency-Key")]
         key: OptionalHeader<IdempotencyKey>,
         body: Body<TaskCreate>,
@@ -187,17 +191,16 @@ impl TasksApi {
 
     /// Read a task
     ///
-    /// Answers the task whose id this is, if it is the user's own; 304 without a body where `If-None-Match` names the
-    /// version it has.
+    /// Reads a task of the user by its id. Answers 304 without a body if `If-None-Match` names the version that the task has.
     #[oai(path = "/tasks/:id", method = "get", operation_id = "getTask")]
     async fn get(
         &self,
         bearer: Bearer,
-        /// The versions that the caller has (RFC 9110, section 13.1.2).
+        /// Names the versions that the caller has (RFC 9110, section 13.1.2).
         #[oai(name = "If-None-Match")]
         known: OptionalHeader<IfNoneMatch>,
         _query: DeclaredQuery,
-        /// The task's id.
+        /// Identifies the task by its UUID.
         id: Path<TaskId>,
     ) -> Result<Found, Problem> {
         let task = Tasks::of(&self.db, bearer.user()).get(id.0.0).await?;
@@ -210,60 +213,75 @@ impl TasksApi {
 
     /// Change a task
     ///
-    /// Changes the fields in the body and no other: a field left out keeps its value, `null` clears `description` or
-    /// `due_date`, and `{}` changes nothing. With `If-Match` only a version that it names is changed: of many writers
-    /// with one `ETag` exactly one wins.
+    /// Changes the fields of a task that are in the body and no others: a field left out keeps its value, `null` clears
+    /// `description` or `due_date`, and `{}` changes nothing. With `If-Match` only a version that it names is changed: of
+    /// many writers with one `ETag` exactly one wins.
     #[oai(path = "/tasks/:id", method = "put", operation_id = "updateTask")]
     async fn update(
         &self,
         bearer: Bearer,
-        /// The versions that may be changed (RFC 9110, section 13.1.1).
+        /// Names the versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,
+        /// Names the versions that must not be changed (RFC 9110, section 13.1.2).
+        #[oai(name = "If-None-Match")]
+        excluded: OptionalHeader<IfNoneMatch>,
         body: Body<TaskUpdate>,
-        /// The task's id.
+        /// Identifies the task by its UUID.
         id: Path<TaskId>,
     ) -> Result<Changed, Problem> {
+        let conditions = Conditions { expected, excluded };
         let tasks = Tasks::of(&self.db, bearer.user());
-        Ok(tasks.update(id.0.0, body.value.into(), versions(&expected)).await?.into())
+        let updated = tasks.update(id.0.0, body.value.into(), conditions.expected()).await;
+        Ok(updated.map_err(|error| conditions.refused(error))?.into())
     }
 
     /// Delete a task
     ///
-    /// It is gone for good; deleting it again answers 404. With `If-Match` only a version that it names is deleted.
+    /// Deletes a task for good; deleting it again answers 404. With `If-Match` only a version that it names is deleted.
     #[oai(path = "/tasks/:id", method = "delete", operation_id = "deleteTask")]
     async fn delete(
         &self,
         bearer: Bearer,
-        /// The versions that may be deleted (RFC 9110, section 13.1.1).
+        /// Names the versions that may be deleted (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,
+        /// Names the versions that must not be deleted (RFC 9110, section 13.1.2).
+        #[oai(name = "If-None-Match")]
+        excluded: OptionalHeader<IfNoneMatch>,
         _query: DeclaredQuery,
-        /// The task's id.
+        /// Identifies the task by its UUID.
         id: Path<TaskId>,
     ) -> Result<Deleted, Problem> {
-        Tasks::of(&self.db, bearer.user()).delete(id.0.0, versions(&expected)).await?;
-        Ok(Deleted::NoContent)
+        let conditions = Conditions { expected, excluded };
+        let deleted = Tasks::of(&self.db, bearer.user()).delete(id.0.0, conditions.expected()).await;
+        deleted.map_err(|error| conditions.refused(error)).map(|()| Deleted::NoContent)
     }
 
     /// Complete a task, or take that back
     ///
-    /// With a body sets the state, which is safe to repeat. Without one toggles it, atomically: of many toggles at once
-    /// none is lost. With `If-Match` only a version that it names is changed.
+    /// Completes a task, or makes it pending again. A body sets the state, which is safe to repeat. Without a body, or with
+    /// the body `null`, the state is toggled, atomically: of many toggles at once none is lost. With `If-Match` only a
+    /// version that it names is changed.
     #[oai(path = "/tasks/:id/complete", method = "patch", operation_id = "completeTask")]
     async fn complete(
         &self,
         bearer: Bearer,
-        /// The versions that may be changed (RFC 9110, section 13.1.1).
+        /// Names the versions that may be changed (RFC 9110, section 13.1.1).
         #[oai(name = "If-Match")]
         expected: OptionalHeader<IfMatch>,
+        /// Names the versions that must not be changed (RFC 9110, section 13.1.2).
+        #[oai(name = "If-None-Match")]
+        excluded: OptionalHeader<IfNoneMatch>,
         body: Body<Option<TaskComplete>>,
-        /// The task's id.
+        /// Identifies the task by its UUID.
         id: Path<TaskId>,
     ) -> Result<Changed, Problem> {
         let completed = body.value.map(|body| body.completed);
+        let conditions = Conditions { expected, excluded };
         let tasks = Tasks::of(&self.db, bearer.user());
-        Ok(tasks.complete(id.0.0, completed, versions(&expected)).await?.into())
+        let completed = tasks.complete(id.0.0, completed, conditions.expected()).await;
+        Ok(completed.map_err(|error| conditions.refused(error))?.into())
     }
 }
 
@@ -274,15 +292,39 @@ impl From<Model> for Changed {
     }
 }
 
-const fn default_limit() -> u64 {
-    LIMIT as u64
+const fn default_limit() -> i32 {
+    LIMIT
 }
 
-/// The versions that a change may meet; `None` where any will do.
-fn versions(expected: &OptionalHeader<IfMatch>) -> Option<&[i64]> {
-    match &expected.0 {
-        None | Some(IfMatch::Any) => None,
-        Some(IfMatch::OneOf(versions)) => Some(versions),
+/// The conditions on a change.
+struct Conditions {
+    expected: OptionalHeader<IfMatch>,
+    excluded: OptionalHeader<IfNoneMatch>,
+}
+
+impl Conditions {
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            one_of: match &self.expected.0 {
+                None | Some(IfMatch::Any) => None,
+                Some(IfMatch::OneOf { versions, .. }) => Some(versions),
+            },
+            none_of: match &self.excluded.0 {
+                None => Excluded::Nothing,
+                Some(IfNoneMatch::Any) => Excluded::Everything,
+                Some(IfNoneMatch::NoneOf(versions)) => Excluded::Versions(versions),
+            },
+        }
+    }
+
+    fn refused(&self, error: StoreError) -> Problem {
+        match (error, &self.expected.0) {
+            (StoreError::Stale, Some(IfMatch::OneOf { weak: true, .. })) => Problem::because(
+                Code::PreconditionFailed,
+                "`If-Match` has a weak tag (W/…), which never matches: a proxy has changed the ETag, so send it without W/",
+            ),
+            (error, _) => error.into(),
+        }
     }
 }
 
@@ -297,6 +339,9 @@ impl From<StoreError> for Problem {
             StoreError::NotFound => Code::TaskNotFound.into(),
             StoreError::Forbidden => Code::TaskForbidden.into(),
             StoreError::Stale => Code::PreconditionFailed.into(),
+            StoreError::Excluded => {
+                Self::because(Code::PreconditionFailed, "the task has a version that `If-None-Match` excludes")
+            }
             StoreError::KeyReused => Code::IdempotencyKeyReused.into(),
             StoreError::Db(error) => error.into(),
         }

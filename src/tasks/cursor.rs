@@ -77,7 +77,10 @@ mod tests {
             Sort::Created => vec![Position::Created(ID)],
             Sort::Title => ["", "a", "été 🎉"].map(|key| Position::Title(key.to_owned(), ID)).to_vec(),
             Sort::DueDate => {
-                vec![Position::Undated(ID), Position::Dated(Timestamp::parse("0000-01-01T00:00:00Z").unwrap(), ID)]
+                vec![
+                    Position::Undated(ID),
+                    Position::Dated(Timestamp::from_micros(-62_167_219_200_000_000).unwrap(), ID),
+                ]
             }
         }
     }

@@ -66,10 +66,9 @@ pub(super) struct TaskResponse {
     /// UUIDv7, lower-case; ids sort by creation.
     pub id: Uuid,
     /// What is to be done.
-    #[oai(validator(min_length = 1, max_length = 255))]
     pub title: String,
     /// More about it.
-    #[oai(nullable, validator(max_length = 1000))]
+    #[oai(nullable)]
     pub description: Option<String>,
     /// Whether it is done.
     pub completed: bool,

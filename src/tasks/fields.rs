@@ -20,7 +20,8 @@ pub(super) trait Rule: 'static {
     const DESCRIPTION: &'static str;
     /// The rule as ECMA-262 has it.
     const PATTERN: &'static str;
-    /// In Unicode scalar values, where the pattern does not say it.
+    /// The least and the most Unicode scalar values, as far as they can be told without the pattern.
+    const MIN_LENGTH: Option<usize> = None;
     const MAX_LENGTH: Option<usize> = None;
 
     /// What is kept of a text that keeps the rule.
@@ -35,7 +36,8 @@ pub(super) struct OfTitle;
 impl Rule for OfTitle {
     const DESCRIPTION: &'static str = "What is to be done; must have 1 to 255 characters, not counting white space around \
                                        them (which is removed), and no\nU+0000";
-    const PATTERN: &'static str = r"^\s*[^\s\u0000](?:[^\u0000]{0,253}[^\s\u0000])?\s*$";
+    const PATTERN: &'static str = r"^\s*[^\s\x00](?:[^\x00]{0,253}[^\s\x00])?\s*$";
+    const MIN_LENGTH: Option<usize> = Some(1);
 
     fn normalize(text: &str) -> &str {
         text.trim_matches(is_white_space)
@@ -47,7 +49,7 @@ pub(super) struct OfDescription;
 
 impl Rule for OfDescription {
     const DESCRIPTION: &'static str = "More about it; must have at most 1000 characters, and no U+0000";
-    const PATTERN: &'static str = r"^[^\u0000]*$";
+    const PATTERN: &'static str = r"^[^\x00]*$";
     const MAX_LENGTH: Option<usize> = Some(1000);
 }
 
@@ -93,6 +95,7 @@ impl<R: Rule> Type for Text<R> {
         MetaSchemaRef::Inline(Box::new(MetaSchema {
             description: Some(R::DESCRIPTION),
             pattern: Some(R::PATTERN.to_owned()),
+            min_length: R::MIN_LENGTH,
             max_length: R::MAX_LENGTH,
             ..MetaSchema::new("string")
         }))

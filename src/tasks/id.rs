@@ -34,7 +34,8 @@ impl Type for TaskId {
     }
 
     fn schema_ref() -> MetaSchemaRef {
-        MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "uuid")))
+        let example = Some("019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4".into());
+        MetaSchemaRef::Inline(Box::new(MetaSchema { example, ..MetaSchema::new_with_format("string", "uuid") }))
     }
 
     fn as_raw_value(&self) -> Option<&Self> {

@@ -40,6 +40,8 @@ pub(super) enum StoreError {
     Forbidden,
     /// The task has another version than any expected.
     Stale,
+    /// The task has a version that is excluded.
+    Excluded,
     /// The key stands for another request.
     KeyReused,
     /// The database failed.
@@ -49,6 +51,43 @@ pub(super) enum StoreError {
 impl From<DbError> for StoreError {
     fn from(error: DbError) -> Self {
         Self::Db(error)
+    }
+}
+
+/// The versions of a task that a change may meet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Expected<'a> {
+    /// Only these.
+    pub(super) one_of: Option<&'a [i64]>,
+    /// None of these.
+    pub(super) none_of: Excluded<'a>,
+}
+
+/// The versions of a task that a change may not meet.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) enum Excluded<'a> {
+    /// No version is excluded.
+    #[default]
+    Nothing,
+    /// Whatever version it has.
+    Everything,
+    /// These.
+    Versions(&'a [i64]),
+}
+
+impl Expected<'_> {
+    /// Whether a change may meet this version.
+    fn check(self, version: i64) -> Result<(), StoreError> {
+        let excluded = match self.none_of {
+            Excluded::Nothing => false,
+            Excluded::Everything => true,
+            Excluded::Versions(versions) => versions.contains(&version),
+        };
+        match self.one_of {
+            Some(versions) if !versions.contains(&version) => Err(StoreError::Stale),
+            _ if excluded => Err(StoreError::Excluded),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -179,12 +218,11 @@ impl<'a> Tasks<'a> {
         &self,
         id: Uuid,
         mut change: ActiveModel,
-        expected: Option<&[i64]>,
+        expected: Expected<'_>,
     ) -> Result<Model, StoreError> {
         if !change.is_changed() {
             let task = self.get(id).await?;
-            let stale = expected.is_some_and(|versions| !versions.contains(&task.version));
-            return if stale { Err(StoreError::Stale) } else { Ok(task) };
+            return expected.check(task.version).map(|()| task);
         }
         let mut changed = Columns::default();
         Column::iter().filter(|column| !change.is_not_set(*column)).for_each(|column| changed.insert(column));
@@ -207,7 +245,7 @@ impl<'a> Tasks<'a> {
         &self,
         id: Uuid,
         completed: Option<bool>,
-        expected: Option<&[i64]>,
+        expected: Expected<'_>,
     ) -> Result<Model, StoreError> {
         let version = self.version(id, expected).await?;
         loop {
@@ -244,7 +282,7 @@ impl<'a> Tasks<'a> {
         Ok(self.db.on(id).update(updates, (key, version.is_some()), arguments).await?.pop())
     }
 
-    pub(super) async fn delete(&self, id: Uuid, expected: Option<&[i64]>) -> Result<(), StoreError> {
+    pub(super) async fn delete(&self, id: Uuid, expected: Expected<'_>) -> Result<(), StoreError> {
         let version = self.version(id, expected).await?;
         let arguments = Deletion { owner: self.owner.id().into(), id: id.into(), version: version.into() };
         match self.db.on(id).delete(&DELETIONS, version.is_some(), arguments).await? {
@@ -258,14 +296,14 @@ impl<'a> Tasks<'a> {
         Own { owner: self.owner.id().into(), id: id.into() }
     }
 
-    /// The version that a change asks for, if it does. Of several it is the one that the task has now.
-    async fn version(&self, id: Uuid, expected: Option<&[i64]>) -> Result<Option<i64>, StoreError> {
+    /// The version that a change asks for, if it does. Where it may meet several, it is the one that the task has now.
+    async fn version(&self, id: Uuid, expected: Expected<'_>) -> Result<Option<i64>, StoreError> {
         match expected {
-            None => Ok(None),
-            Some([version]) => Ok(Some(*version)),
-            Some(versions) => {
+            Expected { one_of: None, none_of: Excluded::Nothing } => Ok(None),
+            Expected { one_of: Some([version]), none_of: Excluded::Nothing } => Ok(Some(*version)),
+            several => {
                 let Model { version, .. } = self.get(id).await?;
-                if versions.contains(&version) { Ok(Some(version)) } else { Err(StoreError::Stale) }
+                several.check(version).map(|()| Some(version))
             }
         }
     }

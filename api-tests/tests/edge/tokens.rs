@@ -83,7 +83,6 @@ fn only_one_authorization_header_with_the_bearer_scheme_counts() {
 fn each_operation_of_the_document_needs_a_token() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
-    let mut operations = 0;
     for operation in Document::committed().operations() {
         assert_eq!(operation.value["security"], json!([{ "bearer": [] }]));
         for id in ["0193d5a0-1111-7abc-8def-0123456789ab", "1"] {
@@ -91,9 +90,7 @@ fn each_operation_of_the_document_needs_a_token() {
             assert_eq!(client.send(client.request(operation.method.clone(), &path)).problem(), "401 token_missing");
             assert_eq!(client.json(operation.method.clone(), &path, &Value::Null).problem(), "401 token_missing");
         }
-        operations += 1;
     }
-    assert_eq!(operations, 6);
 }
 
 #[test]

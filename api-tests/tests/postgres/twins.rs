@@ -123,7 +123,7 @@ fn texts_and_times_at_their_limits_are_the_same_on_both() {
     let servers = [Database::Sqlite, Database::Postgres].map(Server::start);
     let wide = "\u{390}".repeat(255);
     let bodies = [
-        json!({ "title": wide, "description": "👨".repeat(1000), "due_date": "0000-01-01T00:00:00Z" }),
+        json!({ "title": wide, "description": "👨".repeat(1000), "due_date": "0001-01-01T00:00:00Z" }),
         json!({ "title": "\u{10ffff}".repeat(255), "due_date": "9999-12-31T23:59:59.999999Z" }),
         json!({ "title": "a\tb\u{1}\u{7f}\u{85}\u{2028}", "due_date": "1969-12-31T23:59:59.999999Z" }),
         json!({ "title": "time", "due_date": "2026-11-21T12:34:56.123456789+05:30" }),

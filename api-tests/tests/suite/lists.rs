@@ -63,7 +63,7 @@ fn tasks_without_a_due_date_come_last_in_either_order() {
     for (title, due_date) in [
         ("never 1", None),
         ("late", Some("9999-12-31T23:59:59.999999Z")),
-        ("early", Some("0000-01-01T00:00:00Z")),
+        ("early", Some("0001-01-01T00:00:00Z")),
         ("never 2", None),
         ("now", Some("2026-11-21T12:00:00+12:00")),
         ("before now", Some("2026-11-20T23:59:59.999999Z")),

@@ -112,7 +112,7 @@ fn pages_stay_exact_while_tasks_before_them_come_and_go() {
                 assert_eq!(alice.delete(&format!("/api/tasks/{}", task["id"].as_str().unwrap())).status, 204);
             }
             let (before, behind) = (
-                json!({ "title": "\u{1}", "due_date": "0000-01-01T00:00:00Z" }),
+                json!({ "title": "\u{1}", "due_date": "0001-01-01T00:00:00Z" }),
                 json!({ "title": "\u{10ffff}", "due_date": "9999-01-01T00:00:00Z" }),
             );
             let new = [alice.post("/api/tasks", &before).json(), alice.post("/api/tasks", &behind).json()];

@@ -62,7 +62,20 @@ impl Problem {
     /// A request that breaks the rules listed.
     #[must_use]
     pub fn validation(errors: Vec<Violation>) -> Self {
-        Self { errors, ..Self::of(Code::ValidationFailed) }
+        let detail = errors.first().map(|first| {
+            let place = match (&first.pointer, &first.parameter) {
+                (Some(pointer), _) if !pointer.is_empty() => pointer.trim_start_matches('/'),
+                (_, Some(parameter)) => parameter,
+                _ => "the body",
+            };
+            match errors.len() - 1 {
+                0 => format!("{place} {}", first.detail),
+                1 => format!("{place} {} (and 1 more violation, see `errors`)", first.detail),
+                more => format!("{place} {} (and {more} more violations, see `errors`)", first.detail),
+            }
+        });
+        let detail = detail.map_or(Cow::Borrowed(Code::ValidationFailed.definition().detail), Cow::Owned);
+        Self { errors, ..Self::because(Code::ValidationFailed, detail) }
     }
 
     /// A body of more bytes than the limit.
@@ -227,7 +240,7 @@ struct ProblemDocument {
     title: String,
     /// The status of the answer.
     status: u16,
-    /// What is wrong with this request, and how to fix it.
+    /// A sentence for people: what is wrong with this request, and how to fix it.
     detail: String,
     /// The id of the request, also in the header `X-Request-Id`.
     instance: String,

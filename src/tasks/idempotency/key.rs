@@ -18,7 +18,6 @@ impl HeaderField for IdempotencyKey {
             min_length: Some(1),
             max_length: Some(512),
             pattern: Some(PATTERN.to_owned()),
-            example: Some("8e03978e-40d5-43dd-bc93-6894a57f9324".into()),
             ..MetaSchema::new("string")
         }
     }
