@@ -49,7 +49,7 @@ const OWN_HEADERS: [(&str, Option<&str>); 7] = [
 ];
 
 /// Where `todo-api dev` and `serve` listen by default.
-pub const DEFAULT_SERVER: &str = "http://localhost:8000";
+pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8000";
 
 const LINKS: [Link; 4] = [
     Link { name: "Read", operation_id: "getTask", description: "Reads the task." },

@@ -36,6 +36,7 @@ pub(super) fn modernize(value: &mut Value) -> Result<(), InvalidDocument> {
         Value::Object(object) => {
             let nullable = object.shift_remove("nullable").is_some();
             if nullable && let Some(schema) = object.shift_remove("allOf").and_then(|all| all.get(0).cloned()) {
+                object.shift_remove("type");
                 object.insert("oneOf".to_owned(), json!([schema, { "type": "null" }]));
             } else if nullable {
                 let kind = object.remove("type");

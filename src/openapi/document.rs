@@ -170,7 +170,7 @@ fn complete_body(body: &mut Value, schemas: &Map<String, Value>) -> Result<Strin
     let content = body.get_mut("content").ok_or_else(|| InvalidDocument::new("a request body has no content"))?;
     examples::add(content, schemas)?;
     if optional && let Some(schema) = content.pointer_mut("/application~1json/schema") {
-        *schema = json!({ "nullable": true, "allOf": [reference("schemas", &name)] });
+        *schema = json!({ "type": "object", "nullable": true, "allOf": [reference("schemas", &name)] });
     }
     Ok(name)
 }

@@ -71,7 +71,7 @@ fn the_server_serves_the_document_in_each_form_with_a_relative_server() {
         let [(served, derived)] = differences[..] else { panic!("{path}: {differences:?}") };
         assert_eq!(
             derived.replace(['"', ','], "").trim().trim_start_matches("- "),
-            "url: http://localhost:8000",
+            "url: http://127.0.0.1:8000",
             "{path}"
         );
         assert_eq!(served.replace(['"', ','], "").trim().trim_start_matches("- "), "url: .", "{path}");

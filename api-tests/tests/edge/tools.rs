@@ -120,7 +120,7 @@ fn the_document_names_the_server_that_it_is_made_for() {
         assert!(output.status.success(), "{arguments:?}");
         serde_yaml::from_slice::<Value>(&output.stdout).unwrap()["servers"][0]["url"].as_str().unwrap().to_owned()
     };
-    assert_eq!(server_of(&[]), "http://localhost:8000");
+    assert_eq!(server_of(&[]), "http://127.0.0.1:8000");
     for (given, url) in [
         ("https://todo.example.com", "https://todo.example.com"),
         ("https://example.com/todo/", "https://example.com/todo"),
