@@ -88,6 +88,25 @@ fn an_unknown_path_is_not_found() {
 }
 
 #[test]
+fn a_path_with_a_slash_too_many_is_answered_with_the_path_without_it() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let task = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
+    for path in ["/api/tasks", &task, &format!("{task}/complete"), "/docs", "/health", "/openapi.yaml"] {
+        for extra in [format!("{path}/"), format!("{path}//"), format!("/{path}")] {
+            let answer = alice.get(&extra);
+            assert_eq!(answer.problem(), "404 route_not_found", "{extra}");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.ends_with(&format!(" use {path}")), "{extra}: {detail}");
+        }
+    }
+    assert!(
+        !alice.get("/nope/").json()["detail"].as_str().unwrap().contains("/nope"),
+        "it is no path without it either"
+    );
+}
+
+#[test]
 fn an_id_that_is_not_a_canonical_uuid_is_no_task() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");

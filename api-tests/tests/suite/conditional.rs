@@ -40,6 +40,73 @@ fn every_answer_with_a_task_names_its_version_and_every_change_counts_it_up() {
 }
 
 #[test]
+fn a_tag_that_a_proxy_has_weakened_never_matches_for_a_change_and_the_answer_says_so() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
+    for (method, behind, body) in changes() {
+        for (tag, names_it) in [("W/\"1\"", true), ("\"2\", W/\"1\"", true), ("\"2\"", false)] {
+            let path = format!("{path}{behind}");
+            let answer = send(&alice, method.clone(), &path, ("If-Match", tag), body.clone());
+            assert_eq!(answer.problem(), "412 precondition_failed", "{method} {tag}");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert_eq!(detail.contains("weak tag"), names_it, "{method} {tag}: {detail}");
+        }
+    }
+    assert_eq!(alice.get(&path).header("etag"), "\"1\"");
+}
+
+#[test]
+fn a_change_is_refused_where_if_none_match_names_the_version() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for (method, behind, body) in changes() {
+        for (excluded, passes) in [
+            ("\"1\"", false),
+            ("W/\"1\"", false),
+            ("\"2\", \"1\"", false),
+            ("*", false),
+            ("\"2\"", true),
+            ("W/\"2\", \"x\"", true),
+        ] {
+            let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
+            let at = format!("{path}{behind}");
+            let answer = send(&alice, method.clone(), &at, ("If-None-Match", excluded), body.clone());
+            if passes {
+                assert!(answer.status < 300, "{method} {excluded}: {answer:?}");
+            } else {
+                assert_eq!(answer.problem(), "412 precondition_failed", "{method} {excluded}");
+                assert!(answer.json()["detail"].as_str().unwrap().contains("If-None-Match"), "{answer:?}");
+                assert_eq!(alice.get(&path).header("etag"), "\"1\"", "nothing was changed");
+            }
+        }
+        let path = format!("/api/tasks/0193d5a0-1111-7abc-8def-0123456789ab{behind}");
+        let answer = send(&alice, method.clone(), &path, ("If-None-Match", "*"), body.clone());
+        assert_eq!(answer.problem(), "404 task_not_found", "{method}");
+        let answer = send(&alice, method, &path, ("If-None-Match", "1"), body);
+        assert_eq!(answer.problem(), "400 malformed_request");
+    }
+}
+
+#[test]
+fn of_both_conditions_each_must_hold() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for (expected, excluded, status) in [
+        ("\"1\"", "\"2\"", 200),
+        ("\"1\"", "\"1\"", 412),
+        ("\"2\"", "\"3\"", 412),
+        ("*", "\"2\"", 200),
+        ("*", "*", 412),
+    ] {
+        let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
+        let request = alice.request(Method::PUT, &path).header("If-Match", expected).header("If-None-Match", excluded);
+        let answer = alice.send(request.header("Content-Type", "application/json").body(r#"{"title":"y"}"#));
+        assert_eq!(answer.status, status, "{expected} {excluded}");
+    }
+}
+
+#[test]
 fn a_read_with_the_version_that_is_known_costs_no_body() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");

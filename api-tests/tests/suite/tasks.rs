@@ -76,7 +76,7 @@ fn an_empty_update_changes_nothing() {
 }
 
 #[test]
-fn completing_without_a_body_flips_and_with_one_sets() {
+fn completing_without_a_body_or_with_null_flips_and_with_one_sets() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let task = alice.create("Buy milk");
@@ -86,6 +86,8 @@ fn completing_without_a_body_flips_and_with_one_sets() {
     for (body, completed, changes) in [
         (None, true, true),
         (None, false, true),
+        (Some(&Value::Null), true, true),
+        (Some(&Value::Null), false, true),
         (Some(&set), true, true),
         (Some(&set), true, false),
         (Some(&clear), false, true),

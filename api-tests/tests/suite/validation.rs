@@ -94,8 +94,8 @@ fn completing_takes_a_body_of_one_boolean_or_none() {
         (json!({ "completed": null }), vec!["/completed"]),
         (json!({ "completed": 1 }), vec!["/completed"]),
         (json!({ "complete": true }), vec!["/complete", "/completed"]),
-        (Value::Null, vec![""]),
         (json!(true), vec![""]),
+        (json!([]), vec![""]),
     ] {
         assert_eq!(alice.patch(&path, Some(&body)).violations(), places, "{body}");
     }
@@ -123,7 +123,9 @@ fn a_body_that_is_no_object_is_refused_and_the_server_lives_on() {
         (b"{\"title\": \"\\ud800\\u0041\"}", "400 malformed_request"),
         (b"{\"title\": 1e999}", "400 malformed_request"),
         (b"{\"title\": NaN}", "400 malformed_request"),
-        (b"\xef\xbb\xbf{\"title\": \"x\"}", "400 malformed_request"),
+        (b"\xef\xbb\xbf", "400 malformed_request"),
+        (b"{\"title\": \"x\", \"title\": \"x\"}", "400 malformed_request"),
+        (b"{\"title\": \"x\", \"description\": {\"a\": 1, \"\\u0061\": 2}}", "400 malformed_request"),
         (deep.as_bytes(), "400 malformed_request"),
         (nested.as_bytes(), "422 validation_failed"),
         (large.as_bytes(), "413 payload_too_large"),
@@ -150,6 +152,75 @@ fn a_body_is_limited_to_64_kib_whether_its_length_is_declared_or_not() {
 }
 
 #[test]
+fn a_byte_order_mark_before_the_json_is_skipped() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let request = alice.request(Method::POST, "/api/tasks").header("Content-Type", "application/json");
+    let answer = alice.send(request.body("\u{feff}{\"title\": \"\u{feff}x\"}"));
+    assert_eq!((answer.status, &answer.json()["title"]), (201, &json!("x")));
+}
+
+#[test]
+fn a_body_may_say_that_it_is_not_encoded() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for (encoding, status) in [("identity", 201), ("Identity", 201), ("gzip", 415), ("identity, gzip", 415)] {
+        let request = alice.request(Method::POST, "/api/tasks").header("Content-Encoding", encoding);
+        let request = request.header("Content-Type", "application/json");
+        assert_eq!(alice.send(request.body(r#"{"title":"x"}"#)).status, status, "{encoding}");
+    }
+}
+
+#[test]
+fn a_time_outside_the_range_is_told_from_one_that_is_malformed() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for (due_date, words) in [
+        ("0000-01-01T00:00:00Z", "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z"),
+        ("0001-01-01T00:00:00+14:00", "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z"),
+        ("9999-12-31T23:59:59-00:01", "from 0001-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z"),
+        ("0001-01-01", "a date and time with an offset"),
+        ("10000-01-01T00:00:00Z", "a date and time with an offset"),
+    ] {
+        let answer = alice.post("/api/tasks", &json!({ "title": "x", "due_date": due_date }));
+        assert_eq!(answer.violations(), ["/due_date"], "{due_date}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("due_date must be ") && detail.contains(words), "{due_date}: {detail}");
+    }
+    for due_date in ["0001-01-01T00:00:00Z", "0001-01-01T14:00:00+14:00", "9999-12-31T23:59:59.9999999Z"] {
+        assert_eq!(alice.post("/api/tasks", &json!({ "title": "x", "due_date": due_date })).status, 201, "{due_date}");
+    }
+}
+
+#[test]
+fn the_detail_is_the_first_violation_in_words_and_the_number_of_others() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let title =
+        "title must have 1 to 255 characters, not counting white space around them (which is removed), and no U+0000";
+    for (body, detail) in [
+        (json!({}), "title is required".to_owned()),
+        (json!([]), "the body must be of type object".to_owned()),
+        (json!({ "title": "" }), title.to_owned()),
+        (json!({ "title": "x", "a/b": 1, "completed": 1 }), String::new()),
+    ] {
+        let answer = alice.post("/api/tasks", &body).json();
+        let first = &answer["errors"][0];
+        let field = first["pointer"].as_str().unwrap().trim_start_matches('/');
+        let field = if field.is_empty() { "the body" } else { field };
+        let others = match answer["errors"].as_array().unwrap().len() {
+            1 => String::new(),
+            2 => " (and 1 more violation, see `errors`)".to_owned(),
+            more => format!(" (and {} more violations, see `errors`)", more - 1),
+        };
+        assert_eq!(answer["detail"], format!("{field} {}{others}", first["detail"].as_str().unwrap()));
+        assert!(detail.is_empty() || answer["detail"] == detail, "{answer}");
+    }
+    let answer = alice.get("/api/tasks?limit=0&order=up&x=1").json();
+    assert_eq!(answer["detail"], "limit must be at least 1 (and 2 more violations, see `errors`)");
+}
+
+#[test]
 fn a_body_must_be_declared_as_json() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
@@ -157,6 +228,7 @@ fn a_body_must_be_declared_as_json() {
         (Some("application/json"), 201),
         (Some("application/json; charset=utf-8"), 201),
         (Some("Application/JSON;charset=\"UTF-8\""), 201),
+        (Some("application/json; charset=utf8"), 201),
         (Some("application/json; charset=latin1"), 415),
         (Some("text/plain"), 415),
         (Some("application/x-www-form-urlencoded"), 415),
