@@ -54,7 +54,7 @@ fn times_in_the_yaml_are_strings_for_every_parser() {
     let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
     let value = |line: &str| line.rsplit(' ').next().unwrap().to_owned();
     let times: Vec<_> =
-        yaml.lines().map(value).filter(|value| value.contains("T") && value.ends_with(['Z', '\''])).collect();
+        yaml.lines().map(value).filter(|value| value.contains('T') && value.ends_with(['Z', '\''])).collect();
     let times: Vec<_> = times.iter().filter(|time| time.trim_matches('\'').starts_with("20")).collect();
     assert!(!times.is_empty());
     assert!(times.iter().all(|time| time.starts_with('\'') && time.ends_with('\'')), "{times:?}");
