@@ -135,8 +135,11 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // The document has judged what comes from clients. What is stored may be of the year 0.
         let text = Cow::<str>::deserialize(deserializer)?;
-        Self::parse(&text).map_err(serde::de::Error::custom)
+        let time = DateTime::parse_from_rfc3339(&text).map_err(serde::de::Error::custom)?;
+        let time = Self::from_micros(time.timestamp_micros());
+        time.ok_or_else(|| serde::de::Error::custom(InvalidTimestamp::OutOfRange))
     }
 }
 

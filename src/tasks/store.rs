@@ -76,6 +76,11 @@ pub(super) enum Excluded<'a> {
 }
 
 impl Expected<'_> {
+    /// Whether a look at the task tells which version the change asks for.
+    const fn takes_a_look(self) -> bool {
+        !matches!(self, Self { one_of: None | Some([_]), none_of: Excluded::Nothing })
+    }
+
     /// Whether a change may meet this version.
     fn check(self, version: i64) -> Result<(), StoreError> {
         let excluded = match self.none_of {
@@ -226,17 +231,17 @@ impl<'a> Tasks<'a> {
         }
         let mut changed = Columns::default();
         Column::iter().filter(|column| !change.is_not_set(*column)).for_each(|column| changed.insert(column));
-        let version = self.version(id, expected).await?;
-        let arguments = Update {
-            owner: self.owner.id().into(),
-            id: id.into(),
-            version: version.into(),
-            now: now(),
-            values: Column::iter().map(|column| change.take(column).into_value().unwrap_or(UNUSED)).collect(),
-        };
-        match self.change(&UPDATES, changed, id, version, arguments).await? {
-            Some(task) => Ok(task),
-            None => Err(self.missing(id, version).await),
+        let values: Vec<_> = Column::iter().map(|column| change.take(column).into_value().unwrap_or(UNUSED)).collect();
+        loop {
+            let version = self.version(id, expected).await?;
+            let (owner, values) = (self.owner.id().into(), values.clone());
+            let arguments = Update { owner, id: id.into(), version: version.into(), now: now(), values };
+            match self.change(&UPDATES, changed, id, version, arguments).await? {
+                Some(task) => return Ok(task),
+                // Another request has changed the task since the look at it: look again.
+                None if expected.takes_a_look() => {}
+                None => return Err(self.missing(id, version).await),
+            }
         }
     }
 
@@ -247,8 +252,8 @@ impl<'a> Tasks<'a> {
         completed: Option<bool>,
         expected: Expected<'_>,
     ) -> Result<Model, StoreError> {
-        let version = self.version(id, expected).await?;
         loop {
+            let version = self.version(id, expected).await?;
             let arguments = Completion {
                 owner: self.owner.id().into(),
                 id: id.into(),
@@ -259,9 +264,16 @@ impl<'a> Tasks<'a> {
             if let Some(task) = self.change(&COMPLETIONS, completed.is_some(), id, version, arguments).await? {
                 return Ok(task);
             }
-            let Some(completed) = completed else { return Err(self.missing(id, version).await) };
+            let Some(completed) = completed else {
+                if expected.takes_a_look() {
+                    continue;
+                }
+                return Err(self.missing(id, version).await);
+            };
             match self.db.one(&TASK, (), self.own(id)).await? {
-                Some(task) if version.is_some_and(|version| version != task.version) => return Err(StoreError::Stale),
+                Some(task) if version.is_some_and(|version| version != task.version) => {
+                    expected.check(task.version)?;
+                }
                 Some(task) if task.completed == completed => return Ok(task),
                 // Another request has changed its state in between: try again.
                 Some(_) => {}
@@ -283,11 +295,14 @@ impl<'a> Tasks<'a> {
     }
 
     pub(super) async fn delete(&self, id: Uuid, expected: Expected<'_>) -> Result<(), StoreError> {
-        let version = self.version(id, expected).await?;
-        let arguments = Deletion { owner: self.owner.id().into(), id: id.into(), version: version.into() };
-        match self.db.on(id).delete(&DELETIONS, version.is_some(), arguments).await? {
-            0 => Err(self.missing(id, version).await),
-            _ => Ok(()),
+        loop {
+            let version = self.version(id, expected).await?;
+            let arguments = Deletion { owner: self.owner.id().into(), id: id.into(), version: version.into() };
+            match self.db.on(id).delete(&DELETIONS, version.is_some(), arguments).await? {
+                0 if expected.takes_a_look() => {}
+                0 => return Err(self.missing(id, version).await),
+                _ => return Ok(()),
+            }
         }
     }
 
@@ -298,14 +313,11 @@ impl<'a> Tasks<'a> {
 
     /// The version that a change asks for, if it does. Where it may meet several, it is the one that the task has now.
     async fn version(&self, id: Uuid, expected: Expected<'_>) -> Result<Option<i64>, StoreError> {
-        match expected {
-            Expected { one_of: None, none_of: Excluded::Nothing } => Ok(None),
-            Expected { one_of: Some([version]), none_of: Excluded::Nothing } => Ok(Some(*version)),
-            several => {
-                let Model { version, .. } = self.get(id).await?;
-                several.check(version).map(|()| Some(version))
-            }
+        if !expected.takes_a_look() {
+            return Ok(expected.one_of.and_then(<[i64]>::first).copied());
         }
+        let Model { version, .. } = self.get(id).await?;
+        expected.check(version).map(|()| Some(version))
     }
 
     /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.

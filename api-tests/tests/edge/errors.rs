@@ -93,13 +93,16 @@ fn a_path_with_a_slash_too_many_is_answered_with_the_path_without_it() {
     let alice = server.user("alice");
     let task = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
     for path in ["/api/tasks", &task, &format!("{task}/complete"), "/docs", "/health", "/openapi.yaml"] {
-        for extra in [format!("{path}/"), format!("{path}//"), format!("/{path}")] {
+        for extra in [format!("{path}/"), format!("{path}//"), format!("/{path}"), format!("//{path}/")] {
             let answer = alice.get(&extra);
             assert_eq!(answer.problem(), "404 route_not_found", "{extra}");
             let detail = answer.json()["detail"].as_str().unwrap().to_owned();
             assert!(detail.ends_with(&format!(" use {path}")), "{extra}: {detail}");
         }
     }
+    let empty = alice.patch("/api/tasks//complete", None);
+    assert_eq!(empty.problem(), "404 route_not_found", "an id is empty");
+    assert!(!empty.json()["detail"].as_str().unwrap().contains("use"));
     assert!(
         !alice.get("/nope/").json()["detail"].as_str().unwrap().contains("/nope"),
         "it is no path without it either"

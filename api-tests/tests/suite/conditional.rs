@@ -89,6 +89,30 @@ fn a_change_is_refused_where_if_none_match_names_the_version() {
 }
 
 #[test]
+fn of_many_changes_at_once_none_is_refused_whose_conditions_hold() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
+    let all: Vec<_> = (1..100).map(|version| format!("\"{version}\"")).collect();
+    let conditions = [("If-None-Match", "\"999\"".to_owned()), ("If-Match", all.join(", "))];
+    let wrong: Vec<Answer> = thread::scope(|scope| {
+        let change = |n: usize| {
+            let (name, value) = &conditions[n % 2];
+            let (method, behind, body) = match n % 3 {
+                0 => (Method::PATCH, "/complete", None),
+                _ => (Method::PUT, "", Some(json!({ "title": n.to_string() }))),
+            };
+            send(&alice, method, &format!("{path}{behind}"), (name, value), body)
+        };
+        let changes: Vec<_> = (0..24).map(|n| scope.spawn(move || change(n))).collect();
+        changes.into_iter().map(|change| change.join().unwrap()).filter(|answer| answer.status != 200).collect()
+    });
+    assert_eq!(wrong, []);
+    assert_eq!(alice.get(&path).header("etag"), "\"25\"", "each change has counted");
+    assert_eq!(send(&alice, Method::DELETE, &path, ("If-None-Match", "\"999\""), None).status, 204);
+}
+
+#[test]
 fn of_both_conditions_each_must_hold() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");

@@ -61,6 +61,19 @@ fn the_first_answer_is_repeated_even_when_the_task_has_changed_or_gone() {
 }
 
 #[test]
+fn an_answer_of_the_year_0_is_repeated_though_no_request_may_have_it_now() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "Old", "due_date": "2026-12-01T00:00:00Z" });
+    assert_eq!(create(&alice, "k", &body).status, 201);
+    // As 0.1.0 may have stored it.
+    let old = "UPDATE idempotency_keys SET answer = replace(answer, '2026-12-01T', '0000-12-01T')";
+    assert_eq!(server.sql(old), 1);
+    let again = create(&alice, "k", &body);
+    assert_eq!((replayed(&again), &again.json()["due_date"]), (true, &json!("0000-12-01T00:00:00Z")));
+}
+
+#[test]
 fn another_body_under_a_key_is_refused() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");

@@ -216,6 +216,10 @@ fn the_detail_is_the_first_violation_in_words_and_the_number_of_others() {
         assert_eq!(answer["detail"], format!("{field} {}{others}", first["detail"].as_str().unwrap()));
         assert!(detail.is_empty() || answer["detail"] == detail, "{answer}");
     }
+    for (name, shown) in [("a/b~c", "a/b~c"), ("", "\"\""), ("a b", "\"a b\""), ("\0", "\"\\0\"")] {
+        let detail = alice.post("/api/tasks", &json!({ "title": "x", name: 1 })).json()["detail"].clone();
+        assert!(detail.as_str().unwrap().starts_with(&format!("{shown} is unknown")), "{detail}");
+    }
     let answer = alice.get("/api/tasks?limit=0&order=up&x=1").json();
     assert_eq!(answer["detail"], "limit must be at least 1 (and 2 more violations, see `errors`)");
 }

@@ -63,10 +63,12 @@ impl Problem {
     #[must_use]
     pub fn validation(errors: Vec<Violation>) -> Self {
         let detail = errors.first().map(|first| {
-            let place = match (&first.pointer, &first.parameter) {
-                (Some(pointer), _) if !pointer.is_empty() => pointer.trim_start_matches('/'),
-                (_, Some(parameter)) => parameter,
-                _ => "the body",
+            let place = match (first.pointer.as_deref(), &first.parameter) {
+                (Some(pointer), _) if !pointer.is_empty() => {
+                    readable(&pointer.replacen('/', "", 1).replace("~1", "/").replace("~0", "~"))
+                }
+                (_, Some(parameter)) => readable(parameter),
+                _ => "the body".to_owned(),
             };
             match errors.len() - 1 {
                 0 => format!("{place} {}", first.detail),
@@ -147,6 +149,12 @@ impl Problem {
             errors: self.errors,
         }
     }
+}
+
+/// A name as part of a sentence: as it is, or in quotes if it would not be seen there.
+fn readable(name: &str) -> String {
+    let is_plain = !name.is_empty() && name.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    if is_plain { name.to_owned() } else { format!("{name:?}") }
 }
 
 impl fmt::Display for Problem {
