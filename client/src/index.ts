@@ -9,7 +9,7 @@ export { type Answer, type Problem, type ProblemCode, TodoApiError, unwrap } fro
 export { nextCursor } from "./pages.js";
 export type { RetryOptions } from "./retry.js";
 export type { components, operations, paths } from "./schema.js";
-export type { Fetch, Token } from "./token.js";
+export { type Fetch, TodoTokenError, type Token } from "./token.js";
 
 export type Task = components["schemas"]["TaskResponse"];
 export type TaskCreate = components["schemas"]["TaskCreate"];
@@ -17,14 +17,23 @@ export type TaskUpdate = components["schemas"]["TaskUpdate"];
 export type TaskComplete = components["schemas"]["TaskComplete"];
 export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
 
-export interface TodoClientOptions {
+export type TodoClientOptions = {
   /** Where the API is; the paths of the contract are appended. */
   baseUrl: string;
-  /** The user's token, or what gets one. Make one client for each user who signs in: it keeps the token. */
-  token: Token;
   retry?: RetryOptions;
   /** Used in place of the global `fetch`. */
   fetch?: Fetch;
+} & (User | Lasting);
+
+interface User {
+  /** The user's id, the `sub` of the tokens. Create a new client for each user who signs in: it caches the token. */
+  userId: string;
+  token: Token;
+}
+
+interface Lasting {
+  userId?: string;
+  token: string;
 }
 
 export interface RequestOptions {
@@ -64,12 +73,15 @@ export interface TodoClient {
   /** Sets whether the task is done; without a state toggles it, which is never repeated. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
+  /** Forgets the cached token, so that it does not outlive a sign-out; the next request calls the `token` function. */
+  forgetToken(): void;
 }
 
-/** A client of the API that acts for the user of the token. */
+/** A client of the API that acts for one user. */
 export function createTodoClient(options: TodoClientOptions): TodoClient {
-  const { baseUrl, token, retry, fetch = (request) => globalThis.fetch(request) } = options;
-  const api = createClient<paths>({ baseUrl, fetch: withToken(withRetries(fetch, retry), token) });
+  const { baseUrl, token, userId, retry, fetch = (request) => globalThis.fetch(request) } = options;
+  const authorization = withToken(withRetries(fetch, retry), token, userId);
+  const api = createClient<paths>({ baseUrl, fetch: authorization.fetch });
 
   function listTasks(query: TaskQuery = {}, options?: RequestOptions) {
     return answer<"listTasks">(api.GET("/api/tasks", { params: { query }, ...options }));
@@ -109,6 +121,7 @@ export function createTodoClient(options: TodoClientOptions): TodoClient {
     deleteTask(id, options) {
       return answer(api.DELETE("/api/tasks/{id}", write(id, options)));
     },
+    forgetToken: authorization.forgetToken,
   };
 }
 

@@ -22,8 +22,11 @@ beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", project], { cwd: source("") });
   const [archive] = (await readdir(project)).filter((name) => name.endsWith(".tgz"));
   await run("tar", ["-xzf", join(project, archive!), "-C", installed, "--strip-components=1"]);
-  const dependency = dirname(createRequire(import.meta.url).resolve("openapi-fetch/package.json"));
-  await symlink(dependency, join(project, "node_modules/openapi-fetch"));
+  for (const name of ["openapi-fetch", "react", "@types/react"]) {
+    const dependency = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+    await mkdir(dirname(join(project, "node_modules", name)), { recursive: true });
+    await symlink(dependency, join(project, "node_modules", name));
+  }
 });
 afterAll(() => rm(project, { recursive: true }));
 
@@ -56,31 +59,43 @@ test("the package runs where it is installed", async () => {
   expect(stdout).toBe("function\n");
 });
 
-test("what the README shows is right by the types of the package", async () => {
-  const readme = await readFile(source("README.md"), "utf8");
-  const examples = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map(([, example]) => example!);
-  expect(examples.length).toBeGreaterThan(5);
-  const surroundings = `import { createTodoClient, nextCursor, TodoApiError, unwrap } from "todo-api-client";
-    const todo = createTodoClient({ baseUrl: "", token: "" });
-    declare const [id, title, etag, signal]: [string, string, string | undefined, AbortSignal];`;
-  const files = examples.map((example, n) => {
-    const text = example.includes("import ") ? example : `${surroundings}\n{ ${example} }`;
-    return { path: join(project, `example-${n}.mts`), text };
-  });
-  await Promise.all(files.map(({ path, text }) => writeFile(path, text)));
-
-  const program = ts.createProgram(
-    files.map(({ path }) => path),
-    {
-      strict: true,
-      exactOptionalPropertyTypes: true,
-      noEmit: true,
-      skipDefaultLibCheck: true,
-      types: [],
-      target: ts.ScriptTarget.ES2022,
-      module: ts.ModuleKind.NodeNext,
-    },
-  );
+/** What the compiler says of files of the project. */
+async function compile(files: Record<string, string>, options: ts.CompilerOptions): Promise<string> {
+  const paths = Object.keys(files).map((name) => join(project, name));
+  await Promise.all(Object.values(files).map((text, n) => writeFile(paths[n]!, text)));
+  const common = { strict: true, noEmit: true, skipDefaultLibCheck: true, target: ts.ScriptTarget.ES2022 };
+  const program = ts.createProgram(paths, { ...common, jsx: ts.JsxEmit.ReactJSX, types: [], ...options });
   const host = { getCanonicalFileName: String, getCurrentDirectory: () => project, getNewLine: () => "\n" };
-  expect(ts.formatDiagnostics(ts.getPreEmitDiagnostics(program), host)).toBe("");
+  return ts.formatDiagnostics(ts.getPreEmitDiagnostics(program), host);
+}
+
+/** The examples in TypeScript of a guide. */
+async function examplesOf(path: string): Promise<string[]> {
+  const guide = await readFile(source(path), "utf8");
+  return [...guide.matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, example]) => example!);
+}
+
+test("what the README shows is right by the types of the package", async () => {
+  const examples = await examplesOf("README.md");
+  expect(examples.length).toBeGreaterThan(5);
+  const surroundings = `import { useMemo } from "react";
+    import { createTodoClient, nextCursor, TodoApiError, type TodoClient, unwrap } from "todo-api-client";
+    const todo = createTodoClient({ baseUrl: "", token: "" });
+    declare function createTodo(userId: string): TodoClient;
+    declare const [id, title, etag, signal]: [string, string, string | undefined, AbortSignal];
+    declare const user: { id: string };`;
+  const files = examples.map((example, n) => [
+    `example-${n}.mts`,
+    example.includes("import ") ? example : `${surroundings}\n{ ${example} }`,
+  ]);
+  const options = { exactOptionalPropertyTypes: true, module: ts.ModuleKind.NodeNext };
+  expect(await compile(Object.fromEntries(files), options)).toBe("");
+});
+
+test("what the guide for front ends shows of the package is right by its types", async () => {
+  const examples = (await examplesOf("../docs/front-ends.md")).filter((example) => example.includes("todo-api-client"));
+  expect(examples).toHaveLength(1);
+  const environment = "declare const process: { env: Record<string, string | undefined> };";
+  const files = { "todo.tsx": `${examples[0]}\n${environment}` };
+  expect(await compile(files, { module: ts.ModuleKind.Preserve })).toBe("");
 });
