@@ -50,9 +50,12 @@ export interface ReadOptions extends RequestOptions {
   ifNoneMatch: string | undefined;
 }
 
-export interface WriteOptions extends RequestOptions {
+/** For a change of any version, leave `ifMatch` out: `undefined` is an error. */
+export type WriteOptions = RequestOptions | ConditionalOptions;
+
+export interface ConditionalOptions extends RequestOptions {
   /** Changes only the version with this ETag: where the task has another, the answer is a 412. */
-  ifMatch?: string;
+  ifMatch: string;
 }
 
 type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
@@ -97,37 +100,46 @@ export function createTodoClient(options: TodoClientOptions): TodoClient {
   return {
     listTasks,
     async *listAll(query, options) {
-      let cursor: string | undefined;
+      let cursor = query?.cursor;
+      const seen = new Set<string | undefined>();
       do {
+        seen.add(cursor);
         const page: Answer<"listTasks"> = await listTasks(cursor === undefined ? query : { ...query, cursor }, options);
         for (const task of unwrap(page)) {
           options?.signal?.throwIfAborted();
           yield task;
         }
         cursor = nextCursor(page);
-      } while (cursor !== undefined);
+        // Behind a gateway that drops the query every page is the first, and leads to the second.
+      } while (cursor !== undefined && !seen.has(cursor));
     },
     createTask(task, { idempotencyKey = newIdempotencyKey(), ...options } = {}) {
       const params = { header: { "Idempotency-Key": idempotencyKey } };
       return answer(api.POST("/api/tasks", { params, body: task, ...options }));
     },
     getTask,
-    updateTask(id, change, options) {
+    async updateTask(id, change, options) {
       return answer(api.PUT("/api/tasks/{id}", { body: change, ...write(id, options) }));
     },
-    completeTask(id, state, options) {
+    async completeTask(id, state, options) {
       return answer(api.PATCH("/api/tasks/{id}/complete", { body: state, ...write(id, options) }));
     },
-    deleteTask(id, options) {
+    async deleteTask(id, options) {
       return answer(api.DELETE("/api/tasks/{id}", write(id, options)));
     },
     forgetToken: authorization.forgetToken,
   };
 }
 
-function write(id: string, { ifMatch, ...options }: WriteOptions = {}) {
-  const header = ifMatch === undefined ? {} : { "If-Match": ifMatch };
-  return { params: { path: { id }, header }, ...options };
+function write(id: string, options: WriteOptions = {}) {
+  if (!("ifMatch" in options)) return { params: { path: { id } }, ...options };
+  const { ifMatch, ...others } = options;
+  if (typeof ifMatch !== "string" || ifMatch === "") {
+    throw new TypeError("`ifMatch` must be an ETag; to change any version of the task, leave it out");
+  }
+  // A gateway has weakened the tag of the API, which never matches as it is (RFC 9110, section 13.1.1).
+  const header = { "If-Match": ifMatch.replace(/^W\//, "") };
+  return { params: { path: { id }, header }, ...others };
 }
 
 /**

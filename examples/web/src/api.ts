@@ -47,6 +47,6 @@ export function explain(error: Error): string {
     case 503:
       return "The server is busy. Try again in a moment.";
     default:
-      return `Something went wrong: ${error.message}.`;
+      return `Something went wrong: ${error.message}`;
   }
 }
