@@ -25,7 +25,7 @@ beforeAll(async () => {
   await run("npm", ["pack", "--workspace", "client", "--pack-destination", project], { cwd: clone });
   const [archive] = (await readdir(project)).filter((name) => name.endsWith(".tgz"));
   await run("tar", ["-xzf", join(project, archive!), "-C", installed, "--strip-components=1"]);
-  for (const name of ["openapi-fetch", "react", "@types/react"]) {
+  for (const name of ["openapi-fetch", "react", "@types/react", "@tanstack/react-query"]) {
     const dependency = dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
     await mkdir(dirname(join(project, "node_modules", name)), { recursive: true });
     await symlink(dependency, join(project, "node_modules", name));
