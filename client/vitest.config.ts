@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     // Some files do little but wait.
     maxWorkers: 3,
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
   },
 });

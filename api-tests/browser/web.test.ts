@@ -2,7 +2,7 @@ import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { type Server, startServer } from "../server.ts";
 import { launch, open } from "./browser.ts";
-import { add, freePort, row, signIn, signUp, startWeb, titles } from "./web.ts";
+import { add, freePort, PASSWORD, row, signIn, signUp, startWeb, titles } from "./web.ts";
 
 let browser: Browser;
 const running: { stop(): Promise<void> }[] = [];
@@ -99,6 +99,57 @@ test("two people at one server see their own tasks only", async () => {
     await expect.poll(() => titles(page)).toEqual([`The task of ${name}`]);
     await close();
   }
+});
+
+test("two people who sign in one after the other in one tab see and add their own tasks only", async () => {
+  const { web } = await start();
+  const { page, close } = await open(browser);
+  const signOut = () => page.getByRole("button", { name: "Sign out" }).click();
+  await page.goto(web.url);
+  await signUp(page, "alice");
+  await add(page, "The task of alice");
+  await signOut();
+
+  await signUp(page, "bob");
+  await page.getByText("Nothing here yet").waitFor();
+  await add(page, "The task of bob");
+  expect(await titles(page)).toEqual(["The task of bob"]);
+  await signOut();
+
+  for (const name of ["alice", "bob"]) {
+    await signIn(page, name);
+    await expect.poll(() => titles(page)).toEqual([`The task of ${name}`]);
+    await signOut();
+  }
+  await close();
+});
+
+test("a page does not send what one person does as another one, who has signed in behind its back", async () => {
+  // Each token is good for two seconds, as below.
+  const { web } = await start({ AUTH_TOKEN_LIFETIME: "-28s" });
+  const { page, close } = await open(browser);
+  await page.goto(web.url);
+  await signUp(page, "bob");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signUp(page, "alice");
+  await add(page, "The task of alice");
+  const credentials = { email: "bob@example.com", password: PASSWORD };
+  await page.evaluate(async (credentials) => {
+    const headers = { "Content-Type": "application/json" };
+    await fetch("/api/auth/sign-in/email", { method: "POST", headers, body: JSON.stringify(credentials) });
+  }, credentials);
+
+  const form = page.getByRole("form", { name: "Add a task" });
+  const his = page.getByText("bob", { exact: true });
+  // Until her token has expired, and the page gets one of his.
+  const addOne = async () => {
+    await form.getByLabel("Title").fill("Another task of alice");
+    await form.getByRole("button", { name: "Add task" }).click();
+    return his.isVisible();
+  };
+  await expect.poll(addOne, { timeout: 30_000 }).toBe(true);
+  await page.getByText("Nothing here yet").waitFor();
+  await close(/status of 401/);
 });
 
 test("a token that expires is renewed, and the person does not notice", async () => {

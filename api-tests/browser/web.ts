@@ -47,7 +47,7 @@ export async function startWeb(port: number, environment: Record<string, string>
   };
 }
 
-const PASSWORD = "correct horse battery staple";
+export const PASSWORD = "correct horse battery staple";
 
 export async function signUp(page: Page, name: string): Promise<void> {
   await page.getByRole("button", { name: "Create an account" }).click();

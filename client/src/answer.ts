@@ -27,7 +27,7 @@ export class TodoApiError extends Error {
   readonly problem: Problem | undefined;
 
   constructor(response: Response, problem?: Problem) {
-    super(problem ? `${problem.code}: ${problem.detail}` : `status ${response.status}, and not from the API`);
+    super(problem?.detail ?? `The response with the status ${response.status} is not from the API.`);
     this.response = response;
     this.problem = problem;
   }

@@ -9,7 +9,7 @@ export { type Answer, type Problem, type ProblemCode, TodoApiError, unwrap } fro
 export { nextCursor } from "./pages.js";
 export type { RetryOptions } from "./retry.js";
 export type { components, operations, paths } from "./schema.js";
-export type { Fetch, Token } from "./token.js";
+export { type Fetch, TodoTokenError, type Token } from "./token.js";
 
 export type Task = components["schemas"]["TaskResponse"];
 export type TaskCreate = components["schemas"]["TaskCreate"];
@@ -17,14 +17,23 @@ export type TaskUpdate = components["schemas"]["TaskUpdate"];
 export type TaskComplete = components["schemas"]["TaskComplete"];
 export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
 
-export interface TodoClientOptions {
+export type TodoClientOptions = {
   /** Where the API is; the paths of the contract are appended. */
   baseUrl: string;
-  /** The user's token, or what gets one. Make one client for each user who signs in: it keeps the token. */
-  token: Token;
   retry?: RetryOptions;
   /** Used in place of the global `fetch`. */
   fetch?: Fetch;
+} & (User | Lasting);
+
+interface User {
+  /** The user's id, the `sub` of the tokens. Create a new client for each user who signs in: it caches the token. */
+  userId: string;
+  token: Token;
+}
+
+interface Lasting {
+  userId?: string;
+  token: string;
 }
 
 export interface RequestOptions {
@@ -41,9 +50,12 @@ export interface ReadOptions extends RequestOptions {
   ifNoneMatch: string | undefined;
 }
 
-export interface WriteOptions extends RequestOptions {
+/** For a change of any version, leave `ifMatch` out: `undefined` is an error. */
+export type WriteOptions = RequestOptions | ConditionalOptions;
+
+export interface ConditionalOptions extends RequestOptions {
   /** Changes only the version with this ETag: where the task has another, the answer is a 412. */
-  ifMatch?: string;
+  ifMatch: string;
 }
 
 type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
@@ -64,12 +76,15 @@ export interface TodoClient {
   /** Sets whether the task is done; without a state toggles it, which is never repeated. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
+  /** Forgets the cached token, so that it does not outlive a sign-out; the next request calls the `token` function. */
+  forgetToken(): void;
 }
 
-/** A client of the API that acts for the user of the token. */
+/** A client of the API that acts for one user. */
 export function createTodoClient(options: TodoClientOptions): TodoClient {
-  const { baseUrl, token, retry, fetch = (request) => globalThis.fetch(request) } = options;
-  const api = createClient<paths>({ baseUrl, fetch: withToken(withRetries(fetch, retry), token) });
+  const { baseUrl, token, userId, retry, fetch = (request) => globalThis.fetch(request) } = options;
+  const authorization = withToken(withRetries(fetch, retry), token, userId);
+  const api = createClient<paths>({ baseUrl, fetch: authorization.fetch });
 
   function listTasks(query: TaskQuery = {}, options?: RequestOptions) {
     return answer<"listTasks">(api.GET("/api/tasks", { params: { query }, ...options }));
@@ -85,36 +100,46 @@ export function createTodoClient(options: TodoClientOptions): TodoClient {
   return {
     listTasks,
     async *listAll(query, options) {
-      let cursor: string | undefined;
+      let cursor = query?.cursor;
+      const seen = new Set<string | undefined>();
       do {
+        seen.add(cursor);
         const page: Answer<"listTasks"> = await listTasks(cursor === undefined ? query : { ...query, cursor }, options);
         for (const task of unwrap(page)) {
           options?.signal?.throwIfAborted();
           yield task;
         }
         cursor = nextCursor(page);
-      } while (cursor !== undefined);
+        // Behind a gateway that drops the query every page is the first, and leads to the second.
+      } while (cursor !== undefined && !seen.has(cursor));
     },
     createTask(task, { idempotencyKey = newIdempotencyKey(), ...options } = {}) {
       const params = { header: { "Idempotency-Key": idempotencyKey } };
       return answer(api.POST("/api/tasks", { params, body: task, ...options }));
     },
     getTask,
-    updateTask(id, change, options) {
+    async updateTask(id, change, options) {
       return answer(api.PUT("/api/tasks/{id}", { body: change, ...write(id, options) }));
     },
-    completeTask(id, state, options) {
+    async completeTask(id, state, options) {
       return answer(api.PATCH("/api/tasks/{id}/complete", { body: state, ...write(id, options) }));
     },
-    deleteTask(id, options) {
+    async deleteTask(id, options) {
       return answer(api.DELETE("/api/tasks/{id}", write(id, options)));
     },
+    forgetToken: authorization.forgetToken,
   };
 }
 
-function write(id: string, { ifMatch, ...options }: WriteOptions = {}) {
-  const header = ifMatch === undefined ? {} : { "If-Match": ifMatch };
-  return { params: { path: { id }, header }, ...options };
+function write(id: string, options: WriteOptions = {}) {
+  if (!("ifMatch" in options)) return { params: { path: { id } }, ...options };
+  const { ifMatch, ...others } = options;
+  if (typeof ifMatch !== "string" || ifMatch === "") {
+    throw new TypeError("`ifMatch` must be an ETag; to change any version of the task, leave it out");
+  }
+  // A gateway has weakened the tag of the API, which never matches as it is (RFC 9110, section 13.1.1).
+  const header = { "If-Match": ifMatch.replace(/^W\//, "") };
+  return { params: { path: { id }, header }, ...others };
 }
 
 /**

@@ -50,6 +50,7 @@ test("unwrap throws the problem of an answer", async () => {
   expect(() => unwrap(absent)).toThrow(
     expect.objectContaining({ code: "task_not_found", problem: absent.error, response: absent.response }),
   );
+  expect(() => unwrap(absent)).toThrow(expect.objectContaining({ message: absent.error?.detail }));
 });
 
 test("an error that is not the API's own is thrown", async () => {
@@ -57,7 +58,12 @@ test("an error that is not the API's own is thrown", async () => {
   proxy.faults.push((answer) => answer.writeHead(400, { "Content-Length": 0 }).end());
   for (const status of [502, 400]) {
     await expect(todo.listTasks()).rejects.toThrow(
-      expect.objectContaining({ name: "TodoApiError", code: undefined, response: expect.objectContaining({ status }) }),
+      expect.objectContaining({
+        name: "TodoApiError",
+        message: `The response with the status ${status} is not from the API.`,
+        code: undefined,
+        response: expect.objectContaining({ status }),
+      }),
     );
   }
 });
@@ -78,6 +84,42 @@ test("If-Match keeps a change from overwriting another", async () => {
   const read = await todo.getTask(id);
   expect(read).toMatchObject({ data: { title: "Buy oat milk", completed: false }, etag: first.etag });
   expect(await todo.deleteTask(id, { ifMatch: read.etag! })).toMatchObject({ status: 204 });
+});
+
+test.each([undefined, null, ""])("%j as ifMatch is an error, not a change of any version", async (nothing) => {
+  const { id } = unwrap(await todo.createTask({ title: "Buy milk" }));
+  const options = { ifMatch: nothing as string };
+  const changes = [
+    todo.updateTask(id, { title: "Buy oat milk" }, options),
+    todo.completeTask(id, undefined, options),
+    todo.deleteTask(id, options),
+  ];
+  for (const change of await Promise.allSettled(changes)) {
+    expect(change).toMatchObject({ status: "rejected", reason: expect.any(TypeError) });
+    expect(change).toHaveProperty("reason.message", expect.stringMatching("`ifMatch`.*leave it out"));
+  }
+  expect(proxy.exchanges).toHaveLength(1);
+  // Nothing but a tag of its own changes what a call without `ifMatch` does.
+  expect(await todo.updateTask(id, { title: "Buy oat milk" }, {})).toMatchObject({ status: 200 });
+  expect(await todo.deleteTask(id, undefined)).toMatchObject({ status: 204 });
+});
+
+test("an ETag that a gateway has weakened keeps a change from overwriting another, too", async () => {
+  const created = await todo.createTask({ title: "Buy milk" });
+  const { id } = unwrap(created);
+  proxy.faults.push((answer) => {
+    answer.writeHead(200, { "Content-Type": "application/json", ETag: `W/${created.etag}` });
+    answer.end(JSON.stringify(created.data));
+  });
+  const { etag } = await todo.getTask(id);
+  expect(etag).toBe(`W/${created.etag}`);
+
+  expect(await todo.getTask(id, { ifNoneMatch: etag })).toMatchObject({ status: 304 });
+  expect(await todo.completeTask(id, undefined, { ifMatch: etag! })).toMatchObject({ status: 200 });
+  const refused = { status: 412, error: { code: "precondition_failed" } };
+  expect(await todo.updateTask(id, { title: "Buy oat milk" }, { ifMatch: etag! })).toMatchObject(refused);
+  expect(await todo.deleteTask(id, { ifMatch: etag! })).toMatchObject(refused);
+  expect(await todo.deleteTask(id, { ifMatch: "*" })).toMatchObject({ status: 204 });
 });
 
 test("If-None-Match reads a task again only where it has changed", async () => {

@@ -56,6 +56,21 @@ test("listAll begins at a cursor, where there is one in the query", async () => 
   expect(await collect(todo.listAll({ sort: "title", limit: 2, cursor: cursor! }))).toEqual(titles.slice(4));
 });
 
+test.each([
+  ["itself", {}, ["AQ", "AQ"]],
+  ["an earlier page", {}, ["AQ", "AR", "AQ"]],
+  ["the cursor of the query", { cursor: "AQ" }, ["AR", "AQ"]],
+])("listAll ends at a page that leads to %s", async (_, query, cursors) => {
+  for (const cursor of cursors) {
+    proxy.faults.push((answer) => {
+      const link = `</api/tasks?cursor=${cursor}>; rel="next"`;
+      answer.writeHead(200, { "Content-Type": "application/json", Link: link }).end('[{"title":"Again"}]');
+    });
+  }
+  expect(await collect(todo.listAll(query))).toEqual(cursors.map(() => "Again"));
+  expect(proxy.exchanges).toHaveLength(cursors.length);
+});
+
 test("listAll fetches a page when its first task is needed", async () => {
   const tasks = todo.listAll({ limit: 3 });
   expect(proxy.exchanges).toHaveLength(0);

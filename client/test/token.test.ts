@@ -1,6 +1,6 @@
-import { beforeAll, beforeEach, expect, test } from "vitest";
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Server, startServer } from "../../api-tests/server.js";
-import { createTodoClient, type Token, unwrap } from "../src/index.js";
+import { createTodoClient, TodoTokenError, type Token, unwrap } from "../src/index.js";
 import { type FaultyProxy, startProxy } from "./proxy.js";
 
 /** The API grants 30 seconds after the end of a token. */
@@ -28,7 +28,7 @@ function client(...tokens: (() => string | Promise<string>)[]) {
     reasons.push(refresh);
     return next();
   };
-  return { reasons, todo: createTodoClient({ baseUrl: proxy.url, token }) };
+  return { reasons, todo: createTodoClient({ baseUrl: proxy.url, userId: user, token }) };
 }
 
 const valid = () => server.token(user);
@@ -70,10 +70,19 @@ test("a new token that is refused, too, is not replaced", async () => {
   expect(reasons).toEqual([false, true, true]);
 });
 
-test("no token is no reason to ask again", async () => {
-  const { todo, reasons } = client(() => "");
-  expect(await todo.listTasks()).toMatchObject({ status: 401, error: { code: "token_missing" } });
-  expect(reasons).toEqual([false]);
+test.each(["", undefined, null])("%j is no token: it is not sent, and the next request asks again", async (nothing) => {
+  const { todo, reasons } = client(() => nothing as string, valid);
+  const failure = todo.listTasks();
+  await expect(failure).rejects.toThrow(TodoTokenError);
+  await expect(failure).rejects.toThrow("`token` returned no token");
+  expect(proxy.exchanges).toEqual([]);
+  expect(await todo.listTasks()).toMatchObject({ status: 200 });
+  expect(reasons).toEqual([false, false]);
+});
+
+test("without a token there is no client", () => {
+  for (const token of ["", undefined, null] as string[])
+    expect(() => createTodoClient({ baseUrl: proxy.url, token })).toThrow("`token` must be");
 });
 
 test("requests that are refused together share one new token", async () => {
@@ -108,4 +117,73 @@ test("a failure to get a token is the caller's to see, and the next request asks
   await expect(todo.listTasks()).rejects.toThrow("signed out");
   expect(await todo.listTasks()).toMatchObject({ status: 200 });
   expect(reasons).toEqual([false, false, true, false]);
+});
+
+describe("a client for one user", () => {
+  test("is not made without the user, so that none is shared by all who sign in", () => {
+    // @ts-expect-error The types say so, too.
+    const create = () => createTodoClient({ baseUrl: proxy.url, token: valid });
+    expect(create).toThrow("`userId` is required");
+  });
+
+  test("does not send the first token of another", async () => {
+    const { todo, reasons } = client(() => server.token("another"), valid);
+    const failure = todo.createTask({ title: "Buy milk" });
+    await expect(failure).rejects.toThrow(TodoTokenError);
+    await expect(failure).rejects.toThrow("create a new client for each user");
+    expect(proxy.exchanges).toEqual([]);
+    expect(await todo.listTasks()).toMatchObject({ status: 200 });
+    expect(reasons).toEqual([false, false]);
+  });
+
+  test("does not send a later token of another", async () => {
+    const { todo } = client(valid, () => server.token("another"));
+    const { id } = unwrap(await todo.createTask({ title: "Buy milk" }));
+    proxy.faults.push((answer) => {
+      answer.writeHead(401, { "Content-Type": "application/problem+json" }).end('{"code":"token_expired"}');
+    });
+    await expect(todo.deleteTask(id)).rejects.toThrow(TodoTokenError);
+    expect(proxy.exchanges).toHaveLength(2);
+  });
+
+  test("does not send a lasting token of another", async () => {
+    const token = await server.token("another");
+    expect(() => createTodoClient({ baseUrl: proxy.url, userId: user, token })).toThrow(TodoTokenError);
+  });
+
+  test("knows the user by any name", async () => {
+    // Its base64url has all the letters that base64 has not.
+    const name = "Zoë 🦊 ??>>~~ ÿÿÿ";
+    const todo = createTodoClient({ baseUrl: proxy.url, userId: name, token: () => server.token(name) });
+    expect(unwrap(await todo.createTask({ title: "Buy milk" }))).toMatchObject({ user_id: name });
+  });
+
+  test.each(["garbled", "a.b.c", "..", "e30.bnVsbA.e30"])("leaves it to the API to refuse %s", async (token) => {
+    const { todo } = client(() => token);
+    expect(await todo.listTasks()).toMatchObject({ status: 401, error: { code: "token_invalid" } });
+  });
+
+  test("forgets the token when the user signs out", async () => {
+    const signedOut = () => Promise.reject(new Error("signed out"));
+    const { todo, reasons } = client(valid, signedOut, () => server.token("another"), valid);
+    expect(await todo.listTasks()).toMatchObject({ status: 200 });
+    todo.forgetToken();
+    await expect(todo.listTasks()).rejects.toThrow("signed out");
+    await expect(todo.listTasks()).rejects.toThrow(TodoTokenError);
+    expect(proxy.exchanges).toHaveLength(1);
+    expect(await todo.listTasks()).toMatchObject({ status: 200 });
+    expect(reasons).toEqual([false, false, false, false]);
+  });
+
+  test("does not keep a token that was asked for before the user signed out", async () => {
+    let release = (_: string) => {};
+    const { todo, reasons } = client(() => new Promise((resolve) => (release = resolve)), valid);
+    const early = todo.listTasks();
+    await expect.poll(() => reasons).toEqual([false]);
+    todo.forgetToken();
+    release(await valid());
+    expect(await early).toMatchObject({ status: 200 });
+    expect(await todo.listTasks()).toMatchObject({ status: 200 });
+    expect(reasons).toEqual([false, false]);
+  });
 });

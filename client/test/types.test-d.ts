@@ -80,3 +80,18 @@ test("a request has what the contract declares, and nothing else", () => {
   // @ts-expect-error A read has no If-Match.
   void todo.getTask("", { ifMatch: '"1"' });
 });
+
+test("a condition is a tag, or left out", () => {
+  const tag = "" as string | undefined;
+  void todo.updateTask("", {}, tag ? { ifMatch: tag } : {});
+  void todo.updateTask("", {}, tag ? { ifMatch: tag } : undefined);
+  void todo.updateTask("", {}, { ifMatch: "" });
+  void todo.updateTask("", {}, { ifMatch: "", signal: new AbortController().signal });
+  void todo.updateTask("", {}, { signal: new AbortController().signal });
+  // @ts-expect-error
+  void todo.updateTask("", {}, { ifMatch: undefined });
+  // @ts-expect-error
+  void todo.completeTask("", {}, { ifMatch: tag });
+  // @ts-expect-error
+  void todo.deleteTask("", { ifMatch: null });
+});

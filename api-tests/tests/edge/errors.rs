@@ -101,7 +101,7 @@ fn a_path_with_a_slash_too_many_is_answered_with_the_path_without_it() {
         }
     }
     let empty = alice.patch("/api/tasks//complete", None);
-    assert_eq!(empty.problem(), "404 route_not_found", "an id is empty");
+    assert_eq!(empty.problem(), "404 task_not_found", "an id is empty");
     assert!(!empty.json()["detail"].as_str().unwrap().contains("use"));
     assert!(
         !alice.get("/nope/").json()["detail"].as_str().unwrap().contains("/nope"),

@@ -1,6 +1,6 @@
 import { MutationCache, notifyManager, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { ApiProvider, createApi, isSignedOut } from "./api";
+import { ApiProvider, createApi, isOtherUser, isSignedOut } from "./api";
 import { auth } from "./auth";
 import { Logo } from "./icons";
 import { SignIn } from "./SignIn";
@@ -17,7 +17,8 @@ export function App() {
     return (
       <SignedIn
         key={session.data.user.id}
-        name={session.data.user.name}
+        user={session.data.user}
+        onOtherUser={() => void session.refetch()}
         onEnd={(reason) => {
           setNotice(reason);
           void auth.signOut();
@@ -53,10 +54,17 @@ const Entry = ({ children }: { children: ReactNode }) => (
   </main>
 );
 
-/** Keyed by the user: with another one comes another token, and nothing of what the last one saw. */
-function SignedIn({ name, onEnd }: { name: string; onEnd: (reason: string) => void }) {
+type SignedInProps = {
+  user: { id: string; name: string };
+  onOtherUser: () => void;
+  onEnd: (reason: string) => void;
+};
+
+/** Keyed by the user: another one gets another client, and nothing of what the last one saw. */
+function SignedIn({ user, onOtherUser, onEnd }: SignedInProps) {
   const [{ api, queries }] = useState(() => {
     const onError = (error: Error) => {
+      if (isOtherUser(error)) onOtherUser();
       if (isSignedOut(error)) onEnd("Your session has ended. Sign in again to go on.");
     };
     const queries = new QueryClient({
@@ -65,7 +73,7 @@ function SignedIn({ name, onEnd }: { name: string; onEnd: (reason: string) => vo
       // `api` tries again by itself; being offline is an error to show, not a reason to wait.
       defaultOptions: { queries: { retry: false, networkMode: "always" }, mutations: { networkMode: "always" } },
     });
-    return { api: createApi(), queries };
+    return { api: createApi(user.id), queries };
   });
 
   return (
@@ -73,8 +81,14 @@ function SignedIn({ name, onEnd }: { name: string; onEnd: (reason: string) => vo
       <ApiProvider value={api}>
         <header className="bar">
           <Logo />
-          <span className="user">{name}</span>
-          <button type="button" onClick={() => onEnd("")}>
+          <span className="user">{user.name}</span>
+          <button
+            type="button"
+            onClick={() => {
+              api.forgetToken();
+              onEnd("");
+            }}
+          >
             Sign out
           </button>
         </header>

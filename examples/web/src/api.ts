@@ -1,13 +1,14 @@
 import { createContext, useContext } from "react";
-import { createTodoClient, TodoApiError } from "todo-api-client";
+import { createTodoClient, TodoApiError, TodoTokenError } from "todo-api-client";
 import { auth } from "./auth";
 
 class SessionEnded extends Error {}
 
-/** The API for the user who is signed in. The client keeps the token in memory, and asks anew when it has expired. */
-export const createApi = () =>
+/** The API for one user. The client caches the token in memory, and never sends one of another user. */
+export const createApi = (userId: string) =>
   createTodoClient({
     baseUrl: document.querySelector<HTMLMetaElement>('meta[name="api-url"]')!.content,
+    userId,
     token: async () => {
       const { data, error } = await auth.token();
       if (data) return data.token;
@@ -22,6 +23,9 @@ export const useApi = () => useContext(ApiContext)!;
 /** The status of the answer that is this error; undefined where there was none. */
 export const statusOf = (error: Error | null) => (error instanceof TodoApiError ? error.response.status : undefined);
 export const isSignedOut = (error: Error) => error instanceof SessionEnded || statusOf(error) === 401;
+
+/** Whether another user has signed in with the cookies of this page, for example in another tab. */
+export const isOtherUser = (error: Error) => error instanceof TodoTokenError;
 
 /** What is wrong with the body, by JSON pointer. */
 export function violations(error: Error | null): Record<string, string> {
@@ -43,6 +47,6 @@ export function explain(error: Error): string {
     case 503:
       return "The server is busy. Try again in a moment.";
     default:
-      return `Something went wrong: ${error.message}.`;
+      return `Something went wrong: ${error.message}`;
   }
 }
