@@ -123,7 +123,7 @@ export interface components {
             /** @description The kind of problem, for programs. */
             code: components["schemas"]["ProblemCode"];
             /**
-             * @description Every rule that the request breaks, with 422 only.
+             * @description Every rule that the request breaks, with `validation_failed` only.
              * @default []
              */
             errors?: components["schemas"]["Violation"][];
@@ -157,10 +157,7 @@ export interface components {
          *     }
          */
         TaskCreate: {
-            /**
-             * @description What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no
-             *     U+0000
-             */
+            /** @description What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no U+0000 */
             title: string;
             /** @description More about it; must have at most 1000 characters, and no U+0000 */
             description?: string | null;
@@ -171,7 +168,7 @@ export interface components {
             completed?: boolean;
             /**
              * Format: date-time
-             * @description When it is due: a date and time with an offset (RFC 3339), kept to the microsecond.
+             * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
              */
             due_date?: string | null;
         };
@@ -234,14 +231,13 @@ export interface components {
          * @description A change to a task. A field left out keeps its value; `null` clears `description` or `due_date`.
          * @example {
          *       "title": "Buy oat milk",
+         *       "description": null,
+         *       "completed": false,
          *       "due_date": "2026-11-27T17:00:00Z"
          *     }
          */
         TaskUpdate: {
-            /**
-             * @description What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no
-             *     U+0000
-             */
+            /** @description What is to be done; must have 1 to 255 characters, not counting white space around them (which is removed), and no U+0000 */
             title?: string;
             /** @description More about it; must have at most 1000 characters, and no U+0000 */
             description?: string | null;
@@ -249,7 +245,7 @@ export interface components {
             completed?: boolean;
             /**
              * Format: date-time
-             * @description When it is due: a date and time with an offset (RFC 3339), kept to the microsecond.
+             * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
              */
             due_date?: string | null;
         };
@@ -267,7 +263,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description The body is not JSON, or a header cannot be read. */
+        /** @description The body is not JSON or has a name twice, or a header cannot be read. */
         BadRequest: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -472,7 +468,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body is not declared as `application/json`. */
+        /** @description The body is not declared as `application/json`, or it is encoded. */
         UnsupportedMediaType: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -541,7 +537,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The task has another version than `If-Match` expects; nothing was changed. */
+        /** @description The task has another version than `If-Match` expects, or one that `If-None-Match` excludes; nothing was changed. A weak tag in `If-Match` never matches. */
         PreconditionFailed: {
             headers: {
                 "Cache-Control": components["headers"]["Cache-Control"];
@@ -828,6 +824,8 @@ export interface operations {
                 /**
                  * @example {
                  *       "title": "Buy oat milk",
+                 *       "description": null,
+                 *       "completed": false,
                  *       "due_date": "2026-11-27T17:00:00Z"
                  *     }
                  */
@@ -853,8 +851,8 @@ export interface operations {
                     /**
                      * @example {
                      *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
-                     *       "title": "Buy milk",
-                     *       "description": "Two litres, the blue one",
+                     *       "title": "Buy oat milk",
+                     *       "description": null,
                      *       "completed": false,
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
@@ -962,7 +960,7 @@ export interface operations {
                      *       "id": "019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4",
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
-                     *       "completed": false,
+                     *       "completed": true,
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",

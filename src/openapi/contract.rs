@@ -299,7 +299,7 @@ impl Schema {
             // A pattern is no help to a reader.
             ValidationErrorKind::Pattern { pattern } => {
                 let rule = self.value.pointer(&format!("/properties{at}")).and_then(rule);
-                rule.map_or_else(|| format!("must match {pattern}"), |rule| rule.replace('\n', " "))
+                rule.map_or_else(|| format!("must match {pattern}"), str::to_owned)
             }
             _ => error.to_string(),
         };

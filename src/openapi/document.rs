@@ -104,13 +104,14 @@ fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocume
         if let Some(body) = operation.get_mut("requestBody") {
             schemas.insert(complete_body(body, &registered)?, json!({ "additionalProperties": false }));
         }
+        let sent = operation.pointer("/requestBody/content/application~1json/example").cloned();
         let failures: Vec<_> = outline.failures.iter().filter(|failure| failure.when.applies(operation)).collect();
         let all = operation.get_mut("responses").and_then(Value::as_object_mut);
         let all = all.ok_or_else(|| InvalidDocument::new("an operation has no responses"))?;
         for response in all.values_mut() {
             headers.describe(response)?;
             if let Some(content) = response.get_mut("content").filter(|content| content.get(JSON).is_some()) {
-                examples::add(content, &registered)?;
+                examples::add(content, &registered, sent.as_ref())?;
             }
             if schema_name(response, "/content/application~1json/schema/$ref").as_deref() == Some(outline.resource) {
                 linked = true;
@@ -168,7 +169,7 @@ fn complete_body(body: &mut Value, schemas: &Map<String, Value>) -> Result<Strin
     let name = name.ok_or_else(|| InvalidDocument::new("a request body has no schema of its own"))?;
     let optional = body.get("required").is_some_and(|required| required == false);
     let content = body.get_mut("content").ok_or_else(|| InvalidDocument::new("a request body has no content"))?;
-    examples::add(content, schemas)?;
+    examples::add(content, schemas, None)?;
     if optional && let Some(schema) = content.pointer_mut("/application~1json/schema") {
         *schema = json!({ "type": "object", "nullable": true, "allOf": [reference("schemas", &name)] });
     }

@@ -152,10 +152,10 @@ impl TasksApi {
     ) -> Result<Listed, Problem> {
         let selection = Selection { status: status.0, sort: sort.0, order: order.0.unwrap_or(sort.0.order()) };
         let list = List { selection, limit: usize::try_from(limit.0).unwrap_or_default() };
-        let after = |cursor: String| Position::decode(&cursor, selection).ok_or_else(foreign_cursor);
+        let after = |cursor: String| Position::decode(&cursor, &list).ok_or_else(foreign_cursor);
         let after = cursor.0.map(after).transpose()?;
         let page = Tasks::of(&self.db, bearer.user()).list(&list, after.as_ref()).await?;
-        let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(selection))));
+        let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
         Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next))
     }
 

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::list::{Selection, Sort};
+use super::list::{List, Sort};
 use crate::timestamp::Timestamp;
 
 /// Changes whenever the meaning of the bytes does, so that a cursor is understood or refused, and never misread.
@@ -22,7 +22,7 @@ pub(super) enum Position {
 
 impl Position {
     /// The position in this list, as a cursor.
-    pub(super) fn encode(&self, list: Selection) -> String {
+    pub(super) fn encode(&self, list: &List) -> String {
         let mut bytes = head(list).to_vec();
         match self {
             Self::Created(id) | Self::Undated(id) => bytes.extend_from_slice(id.as_bytes()),
@@ -39,12 +39,12 @@ impl Position {
     }
 
     /// The position in this list that a cursor stands for; `None` where it is not a cursor, or one of another list.
-    pub(super) fn decode(cursor: &str, list: Selection) -> Option<Self> {
+    pub(super) fn decode(cursor: &str, list: &List) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let rest = bytes.strip_prefix(&head(list)[..])?;
         let (id, rest) = rest.split_first_chunk()?;
         let id = Uuid::from_bytes(*id);
-        match (list.sort, rest) {
+        match (list.selection.sort, rest) {
             (Sort::Created, []) => Some(Self::Created(id)),
             (Sort::Title, key) => {
                 Some(Self::Title(String::from_utf8(key.to_vec()).ok()?, id)).filter(|_| !key.contains(&0))
@@ -60,7 +60,7 @@ impl Position {
 }
 
 /// How a cursor begins.
-const fn head(list: Selection) -> [u8; 4] {
+const fn head(list: &List) -> [u8; 4] {
     let [status, sort, order] = list.binding();
     [VERSION, status, sort, order]
 }
@@ -87,11 +87,12 @@ mod tests {
 
     #[test]
     fn a_cursor_is_understood_by_lists_of_its_kind_and_refused_by_all_others() {
-        for list in selections() {
-            for position in positions(list.sort) {
-                let cursor = position.encode(list);
-                for other in selections() {
-                    let decoded = Position::decode(&cursor, other);
+        let lists = || selections().map(|selection| List { selection, limit: 100 });
+        for list in lists() {
+            for position in positions(list.selection.sort) {
+                let cursor = position.encode(&list);
+                for other in lists() {
+                    let decoded = Position::decode(&cursor, &other);
                     assert_eq!(decoded, (other == list).then(|| position.clone()));
                 }
             }
@@ -100,8 +101,8 @@ mod tests {
 
     #[test]
     fn a_garbled_cursor_is_refused() {
-        let cursor = Position::Created(ID).encode(NEWEST);
-        let newer = BASE64_URL_SAFE_NO_PAD.encode([&[VERSION + 1], &head(NEWEST)[1..], ID.as_bytes()].concat());
+        let cursor = Position::Created(ID).encode(&NEWEST);
+        let newer = BASE64_URL_SAFE_NO_PAD.encode([&[VERSION + 1], &head(&NEWEST)[1..], ID.as_bytes()].concat());
         for garbled in [
             "",
             "x",
@@ -112,7 +113,7 @@ mod tests {
             &format!("{cursor}="),
             &newer,
         ] {
-            assert_eq!(Position::decode(garbled, NEWEST), None, "{garbled}");
+            assert_eq!(Position::decode(garbled, &NEWEST), None, "{garbled}");
         }
     }
 }

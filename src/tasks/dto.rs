@@ -30,14 +30,14 @@ pub(super) struct TaskCreate {
     #[oai(default)]
     #[serde(default)]
     pub completed: bool,
-    /// When it is due: a date and time with an offset (RFC 3339), kept to the microsecond.
+    /// When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
     #[oai(nullable)]
     pub due_date: Option<Timestamp>,
 }
 
 /// A change to a task. A field left out keeps its value; `null` clears `description` or `due_date`.
 #[derive(Debug, Object, Deserialize)]
-#[oai(example, skip_serializing_if_is_none)]
+#[oai(example)]
 pub(super) struct TaskUpdate {
     pub title: Option<Title>,
     #[oai(nullable)]
@@ -45,7 +45,7 @@ pub(super) struct TaskUpdate {
     pub description: MaybeUndefined<Description>,
     /// Whether it is done.
     pub completed: Option<bool>,
-    /// When it is due: a date and time with an offset (RFC 3339), kept to the microsecond.
+    /// When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
     #[oai(nullable)]
     #[serde(default)]
     pub due_date: MaybeUndefined<Timestamp>,
@@ -179,7 +179,7 @@ impl Example for TaskUpdate {
         Self {
             title: Some(Title::new("Buy oat milk")),
             description: MaybeUndefined::Null,
-            completed: None,
+            completed: Some(false),
             due_date: MaybeUndefined::from_opt_null(Timestamp::from_micros(EXAMPLE_DUE_DATE)),
         }
     }

@@ -35,7 +35,7 @@ pub(super) struct OfTitle;
 
 impl Rule for OfTitle {
     const DESCRIPTION: &'static str = "What is to be done; must have 1 to 255 characters, not counting white space around \
-                                       them (which is removed), and no\nU+0000";
+                                       them (which is removed), and no U+0000";
     const PATTERN: &'static str = r"^\s*[^\s\x00](?:[^\x00]{0,253}[^\s\x00])?\s*$";
     const MIN_LENGTH: Option<usize> = Some(1);
 

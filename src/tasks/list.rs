@@ -58,7 +58,8 @@ pub(super) struct List {
     pub(super) limit: usize,
 }
 
-/// The parameters that choose and sort tasks.
+/// The parameters that choose and sort tasks. Each has few values, since there is a statement for every combination. A text
+/// or a time belongs into [`List`], and is an argument of the statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Selection {
     pub(super) status: Status,
@@ -66,10 +67,11 @@ pub(super) struct Selection {
     pub(super) order: Order,
 }
 
-impl Selection {
+impl List {
     /// What a cursor is bound to. It is part of cursors, so it must not change its meaning.
-    pub(super) const fn binding(self) -> [u8; 3] {
-        let Self { status, sort, order } = self;
+    pub(super) const fn binding(&self) -> [u8; 3] {
+        // Each parameter is part of the binding, or named here as one that is not.
+        let Self { selection: Selection { status, sort, order }, limit: _ } = self;
         let status = match status {
             Status::All => b'a',
             Status::Pending => b'p',
@@ -86,9 +88,7 @@ impl Selection {
         };
         [status, sort, order]
     }
-}
 
-impl List {
     /// The path and query of the page that begins at the cursor.
     pub(super) fn page(&self, cursor: &str) -> String {
         let Self { selection: Selection { status, sort, order }, limit } = self;
@@ -112,9 +112,10 @@ fn word(value: &impl ToJSON) -> String {
     }
 }
 
-/// The default selection.
+/// The default list.
 #[cfg(test)]
-pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort::Created, order: Order::Desc };
+pub(super) const NEWEST: List =
+    List { selection: Selection { status: Status::All, sort: Sort::Created, order: Order::Desc }, limit: 100 };
 
 /// All selections that there are.
 #[cfg(test)]

@@ -74,6 +74,17 @@ fn an_answer_of_the_year_0_is_repeated_though_no_request_may_have_it_now() {
 }
 
 #[test]
+fn an_answer_that_a_newer_release_has_stored_is_not_misread() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let body = json!({ "title": "New" });
+    let first = create(&alice, "k", &body);
+    assert_eq!(server.sql(r#"UPDATE idempotency_keys SET answer = replace(answer, '"format":1', '"format":99')"#), 1);
+    assert_eq!(create(&alice, "k", &body).problem(), "503 unavailable");
+    assert_eq!(alice.list(""), [first.json()]);
+}
+
+#[test]
 fn another_body_under_a_key_is_refused() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");

@@ -34,7 +34,7 @@ pub enum Code {
     IdempotencyKeyInFlight,
     /// The `Idempotency-Key` stands for a request with another body.
     IdempotencyKeyReused,
-    /// The task has another version than `If-Match` expects.
+    /// The task has another version than `If-Match` expects, or one that `If-None-Match` excludes.
     PreconditionFailed,
     /// The body is larger than the server takes.
     PayloadTooLarge,
@@ -180,7 +180,7 @@ pub fn failures(body_limit: usize) -> Vec<Failure> {
     let declared: [(When, &str, Problem); 12] = [
         (
             When::Always,
-            "The body is not JSON, or a header cannot be read.",
+            "The body is not JSON or has a name twice, or a header cannot be read.",
             Problem::because(Code::MalformedRequest, "the body is not JSON: expected value at line 1 column 1"),
         ),
         (
@@ -198,11 +198,15 @@ pub fn failures(body_limit: usize) -> Vec<Failure> {
         ),
         (
             When::Header("If-Match"),
-            "The task has another version than `If-Match` expects; nothing was changed.",
+            "The task has another version than `If-Match` expects, or one that `If-None-Match` excludes; nothing was changed. A weak tag in `If-Match` never matches.",
             Code::PreconditionFailed.into(),
         ),
         (When::Body, &too_large, Problem::payload_too_large(body_limit)),
-        (When::Body, "The body is not declared as `application/json`.", Code::UnsupportedMediaType.into()),
+        (
+            When::Body,
+            "The body is not declared as `application/json`, or it is encoded.",
+            Code::UnsupportedMediaType.into(),
+        ),
         (
             When::Always,
             "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for another \
@@ -235,4 +239,25 @@ pub fn failures(body_limit: usize) -> Vec<Failure> {
 /// A number of bytes, for people.
 fn size(bytes: usize) -> String {
     if bytes.is_multiple_of(1024) { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::ParseFromJSON;
+
+    use super::*;
+    use crate::{api, openapi::Version};
+
+    #[test]
+    fn each_status_of_a_code_is_declared_unless_the_router_answers_it() {
+        let declared: Vec<u16> = failures(1).iter().map(|failure| failure.status).collect();
+        assert!(declared.is_sorted());
+        let document = api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap();
+        let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+        for code in codes {
+            let code = Code::parse_from_json(Some(code.clone())).unwrap();
+            let by_router = code == Code::MethodNotAllowed;
+            assert!(by_router || declared.contains(&code.status().as_u16()), "{code:?}");
+        }
+    }
 }

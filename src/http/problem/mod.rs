@@ -254,7 +254,7 @@ struct ProblemDocument {
     instance: String,
     /// The kind of problem, for programs.
     code: Code,
-    /// Every rule that the request breaks, with 422 only.
+    /// Every rule that the request breaks, with `validation_failed` only.
     #[oai(default)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<Violation>,

@@ -92,6 +92,10 @@ impl Model {
     ) -> Result<Option<entity::Model>, DbError> {
         let answer: Answer =
             serde_json::from_str(&self.answer).map_err(|error| DbError::Internal(error.to_string()))?;
+        if answer.format > FORMAT {
+            // The client tries again, and meets an instance of the newer release.
+            return Err(DbError::Unavailable("the answer under an idempotency key has a newer format".to_owned()));
+        }
         let same = match &answer.request {
             Some(first) => *first == request.fingerprint,
             None => self.fingerprint == fingerprint_of_0_1_0(task),
