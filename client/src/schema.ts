@@ -929,6 +929,7 @@ export interface operations {
             };
             cookie?: never;
         };
+        /** @description The state to set; `null` counts as no body. */
         requestBody?: {
             content: {
                 /**
@@ -936,7 +937,7 @@ export interface operations {
                  *       "completed": true
                  *     }
                  */
-                "application/json": components["schemas"]["TaskComplete"] | null;
+                "application/json": components["schemas"]["TaskComplete"];
             };
         };
         responses: {

@@ -95,9 +95,8 @@ struct Parameter {
     schema: Value,
 }
 
-/// The schema of a request body, as a JSON pointer; that of one that may be null stands first among two.
-const BODY_SCHEMAS: [&str; 2] =
-    ["/content/application~1json/schema/$ref", "/content/application~1json/schema/oneOf/0/$ref"];
+/// The schema of a request body, as a JSON pointer.
+const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
 
 impl Contract {
     /// Takes an OpenAPI 3.1 document.
@@ -115,10 +114,7 @@ impl Contract {
             for (method, operation) in operations {
                 let method =
                     method.to_uppercase().parse().map_err(|_| InvalidDocument::new(format!("method {method}")))?;
-                let reference = operation
-                    .request_body
-                    .as_ref()
-                    .and_then(|body| BODY_SCHEMAS.iter().find_map(|pointer| body.pointer(pointer)?.as_str()));
+                let reference = operation.request_body.as_ref().and_then(|body| body.pointer(BODY_SCHEMA)?.as_str());
                 if let Some(name) = reference.and_then(|reference| reference.strip_prefix("#/components/schemas/")) {
                     let body = components.pointer(&format!("/schemas/{name}")).cloned();
                     let body = body.ok_or_else(|| InvalidDocument::new(format!("it has no schema {name}")))?;
@@ -167,13 +163,18 @@ impl Contract {
             return Ok(Vec::new());
         }
         let errors: Vec<_> = validator.iter_errors(body).collect();
-        // The rule of a pattern includes the length.
+        // One violation for each rule: that of a pattern includes the length, and what has another type breaks every rule.
         let explained = |error: &&ValidationError<'_>| {
-            let by_pattern = |other: &ValidationError<'_>| {
-                matches!(other.kind(), ValidationErrorKind::Pattern { .. })
-                    && other.instance_path() == error.instance_path()
+            let beside = |of: fn(&ValidationErrorKind) -> bool| {
+                errors.iter().any(|other| of(other.kind()) && other.instance_path() == error.instance_path())
             };
-            !matches!(error.kind(), ValidationErrorKind::MinLength { .. }) || !errors.iter().any(by_pattern)
+            match error.kind() {
+                ValidationErrorKind::MinLength { .. } => {
+                    !beside(|kind| matches!(kind, ValidationErrorKind::Pattern { .. }))
+                }
+                ValidationErrorKind::Enum { .. } => !beside(|kind| matches!(kind, ValidationErrorKind::Type { .. })),
+                _ => true,
+            }
         };
         let violations = errors.iter().filter(explained).flat_map(|error| schema.explain(error));
         Ok(violations.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
@@ -286,6 +287,8 @@ impl Schema {
             }
             ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
             ValidationErrorKind::MaxLength { limit } => format!("must have at most {limit} characters"),
+            ValidationErrorKind::MaxItems { limit } => format!("must have at most {limit} items"),
+            ValidationErrorKind::UniqueItems => "must not have an item twice".to_owned(),
             ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
             ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
             ValidationErrorKind::Enum { options } => {
@@ -298,13 +301,21 @@ impl Schema {
             }
             // A pattern is no help to a reader.
             ValidationErrorKind::Pattern { pattern } => {
-                let rule = self.value.pointer(&format!("/properties{at}")).and_then(rule);
+                let rule = part(&self.value, &at).and_then(rule);
                 rule.map_or_else(|| format!("must match {pattern}"), str::to_owned)
             }
             _ => error.to_string(),
         };
         vec![(at, detail)]
     }
+}
+
+/// The schema of the part of an instance that a JSON pointer leads to.
+fn part<'a>(schema: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let below = |schema: &'a Value, name| {
+        schema.get("properties").and_then(|properties| properties.get(name)).or_else(|| schema.get("items"))
+    };
+    pointer.split('/').skip(1).try_fold(schema, below)
 }
 
 /// The rule of a property in words: its description has it behind a semicolon.
@@ -314,8 +325,10 @@ fn rule(property: &Value) -> Option<&str> {
 
 /// Whether a violation of each pattern can be explained.
 fn every_pattern_has_words(schema: &Value) -> Result<(), InvalidDocument> {
+    let lacks_words = |value: &Value| value.get("pattern").is_some() && rule(value).is_none();
     let properties = schema.get("properties").and_then(Value::as_object);
-    match properties.into_iter().flatten().find(|(_, value)| value.get("pattern").is_some() && rule(value).is_none()) {
+    let mut properties = properties.into_iter().flatten();
+    match properties.find(|(_, value)| lacks_words(value) || value.get("items").is_some_and(lacks_words)) {
         Some((name, _)) => {
             Err(InvalidDocument::new(format!("{name} has a pattern, and a description without the rule")))
         }

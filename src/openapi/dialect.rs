@@ -34,11 +34,7 @@ pub(super) fn modernize(value: &mut Value) -> Result<(), InvalidDocument> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(modernize),
         Value::Object(object) => {
-            let nullable = object.shift_remove("nullable").is_some();
-            if nullable && let Some(schema) = object.shift_remove("allOf").and_then(|all| all.get(0).cloned()) {
-                object.shift_remove("type");
-                object.insert("oneOf".to_owned(), json!([schema, { "type": "null" }]));
-            } else if nullable {
+            if object.shift_remove("nullable").is_some() {
                 let kind = object.remove("type");
                 let kind = kind.ok_or_else(|| InvalidDocument::new("a nullable schema has no type"))?;
                 object.insert("type".to_owned(), json!([kind, "null"]));

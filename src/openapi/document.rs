@@ -163,16 +163,12 @@ fn security(document: &mut Value) -> Result<Value, InvalidDocument> {
     same.then_some(first).ok_or_else(|| InvalidDocument::new("operations differ in their security"))
 }
 
-/// Gives a request body its example, and says where it may be null; returns the name of its schema.
+/// Gives a request body its example, and returns the name of its schema.
 fn complete_body(body: &mut Value, schemas: &Map<String, Value>) -> Result<String, InvalidDocument> {
     let name = schema_name(body, "/content/application~1json/schema/$ref");
     let name = name.ok_or_else(|| InvalidDocument::new("a request body has no schema of its own"))?;
-    let optional = body.get("required").is_some_and(|required| required == false);
     let content = body.get_mut("content").ok_or_else(|| InvalidDocument::new("a request body has no content"))?;
     examples::add(content, schemas, None)?;
-    if optional && let Some(schema) = content.pointer_mut("/application~1json/schema") {
-        *schema = json!({ "type": "object", "nullable": true, "allOf": [reference("schemas", &name)] });
-    }
     Ok(name)
 }
 

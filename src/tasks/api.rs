@@ -273,6 +273,7 @@ impl TasksApi {
         /// Names the versions that must not be changed (RFC 9110, section 13.1.2).
         #[oai(name = "If-None-Match")]
         excluded: OptionalHeader<IfNoneMatch>,
+        /// The state to set; `null` counts as no body.
         body: Body<Option<TaskComplete>>,
         /// Identifies the task by its UUID.
         id: Path<TaskId>,
