@@ -10,7 +10,7 @@ use poem_openapi::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// A point in time from the year 0000 to 9999, in whole microseconds: what both databases keep.
+/// A point in time from the year 0000 to 9999, in whole microseconds, the precision of both databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(DateTime<Utc>);
 
@@ -36,11 +36,11 @@ impl Timestamp {
         self.0.timestamp_micros()
     }
 
-    /// Reads a `date-time` of RFC 3339, section 5.6. What is finer than a microsecond is cut off; a leap second is the
-    /// second after it.
+    /// Parses a `date-time` of RFC 3339, section 5.6. Cuts off everything below a microsecond. A leap second becomes
+    /// the next second.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // chrono also takes a space in the place of the T, and U+2212 in that of a minus.
+        // chrono also accepts a space instead of the T, and U+2212 instead of a minus.
         let (b'T' | b't', true) = (text.as_bytes().get(10)?, text.is_ascii()) else { return None };
         Self::from_micros(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
     }
@@ -58,7 +58,7 @@ impl From<Timestamp> for DateTime<Utc> {
     }
 }
 
-/// Put together digit by digit, without the machinery of `fmt`: every task of a list has three.
+/// Written digit by digit, because `fmt` is slow, and every task of a list has three of them.
 struct Text {
     bytes: [u8; 27],
     length: usize,

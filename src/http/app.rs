@@ -1,4 +1,4 @@
-//! Routes, and what happens to every request on its way in and out.
+//! The routes, and the processing of every request before and after its operation.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -29,15 +29,15 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// The methods of all paths together.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-/// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
+/// Only the caller may see answers, and nothing may cache them, unless the operation sets another value.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
-/// Characters of a caller's request id that we keep.
+/// Maximum length of a caller's request id.
 const REQUEST_ID_MAX: usize = 128;
 
-/// What the server runs on.
+/// The parts that the application uses.
 #[derive(Debug)]
 pub struct State {
-    /// Where the tasks are.
+    /// Stores the tasks.
     pub db: Db,
     /// Verifies tokens.
     pub verifier: Verifier,
@@ -45,11 +45,11 @@ pub struct State {
     pub cors: Cors,
     /// Whether the server is about to stop.
     pub stopping: Stopping,
-    /// Bounds of a request body.
+    /// Limits of request bodies.
     pub limits: BodyLimits,
 }
 
-/// The whole application: every request that it is called with gets a [`Response`], never an error.
+/// The whole application. Every request gets a [`Response`], never an error.
 #[derive(Debug)]
 pub struct App<E> {
     routes: E,
@@ -57,7 +57,7 @@ pub struct App<E> {
     shared: Arc<Shared>,
 }
 
-/// The application that serves this API below `/api`, on this state.
+/// Builds the application, with this API below `/api`.
 ///
 /// # Errors
 ///
@@ -69,8 +69,8 @@ pub fn build<A: OpenApi + 'static>(
 ) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits } = state;
     let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
-    // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
-    // tools that only append a path would get two slashes.
+    // Relative to the document: a proxy may serve both below a prefix, which it strips. Not `./`, because some tools
+    // only append paths, and would get two slashes.
     let outline = Arc::new(Outline { server: ".", ..outline });
     let document = |version, media_type, write| get(docs::document::<A>(&outline, version, media_type, write));
     let routes = Route::new()
@@ -96,14 +96,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         let mut cors = self.cors.exchange(&method, request.headers());
         request.set_data(context.clone());
         if method == Method::HEAD {
-            // The same answer; the connection leaves its body out (RFC 9110, section 9.3.2).
+            // The same answer. hyper leaves out its body (RFC 9110, section 9.3.2).
             request.set_method(Method::GET);
         }
 
         let checked = message::check(&request);
         let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
         let outcome = match checked {
-            // Of the server as a whole (RFC 9110, section 9.3.7).
+            // The options of the whole server (RFC 9110, section 9.3.7).
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
@@ -118,7 +118,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
         let outcome = match outcome {
             Ok(outcome) => outcome.map_err(Problem::from),
-            Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
+            Err(_) => Err(Problem::internal(&"a panic; the line before this one has its place")),
         };
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
         let mut response = match (preflight, outcome) {
@@ -161,7 +161,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
 }
 
 impl<E> App<E> {
-    /// The answer to a method that the path does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
+    /// The answer to OPTIONS or to an unsupported method, with the methods of the path in `Allow` (RFC 9110, sections
+    /// 9.3.7 and 15.5.6).
     fn other_method(&self, problem: Problem, pattern: Option<&str>, options: bool, id: &str) -> Response {
         let mut methods: Vec<&str> = self.shared.contract.methods(pattern.unwrap_or("/")).map(Method::as_str).collect();
         if methods.is_empty() {
@@ -180,7 +181,7 @@ impl<E> App<E> {
     }
 }
 
-/// The caller's own request id, where it is fit for a log and a URI; else a new one.
+/// The caller's request id if it is safe in a log and a URI, else a new one.
 fn request_id(request: &Request) -> String {
     let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let fit = |id: &&str| {

@@ -1,4 +1,4 @@
-//! What every request passes, whatever it is about.
+//! The HTTP layer that all requests pass, whatever their operation.
 
 pub mod app;
 mod bearer;

@@ -116,7 +116,7 @@ enum Deleted {
     NoContent,
 }
 
-/// An `ETag` is of use only where the answer may be kept.
+/// For answers with an `ETag`, which is useless if the client may not cache the answer.
 const REVALIDATE: &str = "private, no-cache";
 const LIMIT: usize = 100;
 
@@ -278,7 +278,7 @@ const fn default_limit() -> u64 {
     LIMIT as u64
 }
 
-/// The versions that a change may meet; `None` where any will do.
+/// The versions that a change accepts; `None` if it accepts any.
 fn versions(expected: &OptionalHeader<IfMatch>) -> Option<&[i64]> {
     match &expected.0 {
         None | Some(IfMatch::Any) => None,

@@ -1,4 +1,4 @@
-//! The parameters of a list, as one struct: cursors and the link to the next page are made from it.
+//! The parameters of a list as one struct, from which cursors and the link to the next page are made.
 
 use form_urlencoded::Serializer;
 use poem_openapi::{Enum, types::ToJSON};
@@ -41,7 +41,7 @@ pub(super) enum Order {
 }
 
 impl Sort {
-    /// The direction where none is given.
+    /// The default direction.
     pub(super) const fn order(self) -> Order {
         match self {
             Self::Created => Order::Desc,
@@ -67,7 +67,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// What a cursor is bound to. It is part of cursors, so it must not change its meaning.
+    /// The bytes that bind a cursor to this selection. They must keep their meaning.
     pub(super) const fn binding(self) -> [u8; 3] {
         let Self { status, sort, order } = self;
         let status = match status {
@@ -89,7 +89,7 @@ impl Selection {
 }
 
 impl List {
-    /// The path and query of the page that begins at the cursor.
+    /// The path and query of the page at the cursor.
     pub(super) fn page(&self, cursor: &str) -> String {
         let Self { selection: Selection { status, sort, order }, limit } = self;
         let address = String::from("/api/tasks?");
@@ -104,7 +104,7 @@ impl List {
     }
 }
 
-/// A value of an enumeration as a query writes it.
+/// The value of an enumeration in a query.
 fn word(value: &impl ToJSON) -> String {
     match value.to_json() {
         Some(Value::String(word)) => word,
@@ -116,7 +116,7 @@ fn word(value: &impl ToJSON) -> String {
 #[cfg(test)]
 pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort::Created, order: Order::Desc };
 
-/// All selections that there are.
+/// All possible selections.
 #[cfg(test)]
 pub(super) fn selections() -> impl Iterator<Item = Selection> {
     let statuses = [Status::All, Status::Pending, Status::Completed];

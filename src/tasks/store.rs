@@ -1,4 +1,4 @@
-//! The queries, each of one owner. Knows no HTTP.
+//! The queries. Each is for one owner. This module does not depend on HTTP.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
@@ -11,8 +11,8 @@ use super::{
     list::{List, Order, Selection, Sort},
     owner,
     statements::{
-        ANYONES, Anyones, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
-        STRETCHES, Sorted, Stretch, TASK, Tasks as Listed, UPDATES, Update, Versioned,
+        AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
+        STRETCHES, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
 use crate::{
@@ -21,26 +21,26 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How often a create is tried again where another request with its key came in between.
+/// Maximum number of attempts of a create if other requests with its key interfere.
 const ATTEMPTS: usize = 3;
 
-/// The tasks of one user: the only way to the table.
+/// The tasks of one user. This is the only way to the table.
 #[derive(Debug)]
 pub(super) struct Tasks<'a> {
     db: Requested<'a>,
     owner: &'a User,
 }
 
-/// Why a task was not read or changed; nothing was changed.
+/// Why a task was not read or changed. Nothing was changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StoreError {
     /// No user has a task with this id.
     NotFound,
-    /// The task is another user's.
+    /// The task belongs to another user.
     Forbidden,
-    /// The task has another version than any expected.
+    /// The task has none of the expected versions.
     Stale,
-    /// The key stands for another request.
+    /// The key belongs to another request.
     KeyReused,
     /// The database failed.
     Db(DbError),
@@ -52,14 +52,14 @@ impl From<DbError> for StoreError {
     }
 }
 
-/// Some tasks of a list, and where the next page begins, if there is one.
+/// A page of a list, and the position of the next page, if there is one.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) tasks: Vec<Model>,
     pub(super) next: Option<Position>,
 }
 
-/// What became of a create.
+/// The result of a create.
 #[derive(Debug)]
 pub(super) enum Creation {
     /// A new task.
@@ -73,7 +73,7 @@ impl<'a> Tasks<'a> {
         Self { db: db.of(owner.id()), owner }
     }
 
-    /// The page of the user's tasks that begins behind a position; ties break by id.
+    /// The page of the user's tasks after a position. Ties break by id.
     pub(super) async fn list(&self, list: &List, after: Option<&Position>) -> Result<Page, DbError> {
         let sorted = match (list.selection.sort, after) {
             (Sort::Created, _) => Sorted::Created,
@@ -81,7 +81,7 @@ impl<'a> Tasks<'a> {
             (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
             (Sort::DueDate, _) => Sorted::Dated,
         };
-        // One more than asked for tells whether there is more.
+        // One more task than the page holds, to see whether there is a next page.
         let mut tasks = self.stretch(list.selection, after, sorted, list.limit + 1).await?;
         let more = tasks.len() > list.limit;
         tasks.truncate(list.limit);
@@ -94,7 +94,7 @@ impl<'a> Tasks<'a> {
         Ok(Page { tasks, next })
     }
 
-    /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
+    /// The first of these tasks after the position, if there is one. Undated tasks follow dated ones.
     async fn stretch(
         &self,
         selection: Selection,
@@ -115,7 +115,7 @@ impl<'a> Tasks<'a> {
             return self.db.all(&STRETCHES, stretch, arguments).await;
         }
         let mut tasks = self.db.all(&DATED_THEN_UNDATED, stretch, arguments).await?;
-        // They come in this order, but nothing promises that.
+        // The databases return them in this order, but do not guarantee it.
         tasks.sort_by(|one, other| {
             let (dated, key) = (|task: &Model| task.due_date.is_none(), |task: &Model| (task.due_date, task.id));
             dated(one).cmp(&dated(other)).then_with(|| match selection.order {
@@ -126,8 +126,8 @@ impl<'a> Tasks<'a> {
         Ok(tasks)
     }
 
-    /// Creates a task; the first one of a user brings the user's own row with it. If the request can be repeated, the first
-    /// one creates the task, and every later one gets the answer to that.
+    /// Creates a task, and the user's row with the first task. If the request has a key, the first request creates the
+    /// task, and later ones get the answer of the first.
     pub(super) async fn create(&self, task: Model, request: Option<&Request>) -> Result<Creation, StoreError> {
         let Some(request) = request else {
             self.insert(&task, None).await?;
@@ -150,14 +150,14 @@ impl<'a> Tasks<'a> {
                     let replayed = first.replay(request, &task)?;
                     return replayed.map(Creation::Replayed).ok_or(StoreError::KeyReused);
                 }
-                // It has expired and gone since.
+                // It has expired and was removed in the meantime.
                 None => {}
             }
         }
         Err(DbError::Unavailable("an idempotency key keeps changing".to_owned()).into())
     }
 
-    /// Inserts what belongs together: the task, the key that it was created under, and its owner if there is none yet.
+    /// Inserts the task, its key, and its owner if there is none yet: all of them, or none.
     async fn insert(&self, task: &Model, key: Option<&idempotency::Model>) -> Result<(), DbError> {
         let rows = || key.into_iter().flat_map(values).chain(values(task));
         let new = New { owner: false, key: key.is_some() };
@@ -174,7 +174,7 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Changes the columns that are set, and none else; where none is, the task stays as it is.
+    /// Changes only the columns that are set. If none is, the task keeps its version.
     pub(super) async fn update(
         &self,
         id: Uuid,
@@ -202,7 +202,7 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Toggles whether the task is done, or sets it: a task that is in that state already stays as it is.
+    /// Sets or toggles `completed`. A task that is in the requested state already keeps its version.
     pub(super) async fn complete(
         &self,
         id: Uuid,
@@ -225,14 +225,14 @@ impl<'a> Tasks<'a> {
             match self.db.one(&TASK, (), self.own(id)).await? {
                 Some(task) if version.is_some_and(|version| version != task.version) => return Err(StoreError::Stale),
                 Some(task) if task.completed == completed => return Ok(task),
-                // Another request has changed its state in between: try again.
+                // Another request has changed the state in the meantime: retry.
                 Some(_) => {}
                 None => return Err(self.missing(id, version).await),
             }
         }
     }
 
-    /// Changes the task, if there is one that the statement changes.
+    /// Changes the task. Returns `None` if the statement matches none.
     async fn change<K: Ord + Copy, A: Arguments>(
         &self,
         updates: &Statements<(K, Versioned), A, UpdateMany<Entity>>,
@@ -258,7 +258,7 @@ impl<'a> Tasks<'a> {
         Own { owner: self.owner.id().into(), id: id.into() }
     }
 
-    /// The version that a change asks for, if it does. Of several it is the one that the task has now.
+    /// The version that a change requires, if any. If several are allowed, the one that the task has now.
     async fn version(&self, id: Uuid, expected: Option<&[i64]>) -> Result<Option<i64>, StoreError> {
         match expected {
             None => Ok(None),
@@ -270,10 +270,10 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.
+    /// Finds out why a statement for the owner's task found none. Only then, so a hit costs one statement.
     ///
-    /// The owner's own task is looked for first: where tasks are distributed by user, only the look for anyone's goes
-    /// everywhere.
+    /// Looks for the owner's task first: if tasks are distributed by user, the query for any owner's task goes to all
+    /// shards.
     async fn missing(&self, id: Uuid, version: Option<i64>) -> StoreError {
         if version.is_some() {
             match self.db.one(&TASK, (), self.own(id)).await {
@@ -282,16 +282,16 @@ impl<'a> Tasks<'a> {
                 Err(error) => return error.into(),
             }
         }
-        match self.db.one(&ANYONES, (), Anyones { id: id.into() }).await {
+        match self.db.one(&TASK_OF_ANY_OWNER, (), AnyOwners { id: id.into() }).await {
             Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
-            // Either there is none, or it came into being in between.
+            // No such task, or it was created in the meantime.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),
         }
     }
 }
 
-/// In the place of an argument that the statement does not use.
+/// The value of an argument that the statement does not use.
 const UNUSED: Value = Value::Bool(None);
 
 fn now() -> Value {

@@ -13,7 +13,7 @@ use api_tests::{Client, SECRET, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const WARNING: &str = "lines of the log were lost";
+const WARNING: &str = "log lines were lost";
 
 /// A server whose standard error the test holds.
 struct Logging {

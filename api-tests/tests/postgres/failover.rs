@@ -37,7 +37,7 @@ fn a_database_that_becomes_read_only_refuses_changes_with_certainty_until_it_tak
         }
     });
     books.agree_with(&alice.all());
-    let says = |line: &String| line.contains("WARN") && line.contains("its server takes no changes");
+    let says = |line: &String| line.contains("WARN") && line.contains("its server accepts no changes");
     assert!(server.log().iter().any(says), "the log says why");
 }
 

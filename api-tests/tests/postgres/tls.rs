@@ -98,7 +98,7 @@ fn what_is_not_as_the_url_demands_is_refused_with_its_reason() {
             "s3cret",
             "localhost",
             format!("{bound}&sslrootcert={}", secure.file("data/pg_hba.conf")),
-            "holds no certificate",
+            "contains no certificate",
         ),
     ] {
         let (_database, url) = secure.url(user, password, host, &parameters);

@@ -37,7 +37,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Why a connection is replaced.
 pub(super) const SILENT: &str = "it does not answer";
-pub(super) const READ_ONLY: &str = "its server takes no changes";
+pub(super) const READ_ONLY: &str = "its server accepts no changes";
 
 /// A connection. Reads share one; a change has one for itself.
 pub(super) struct Connection {
