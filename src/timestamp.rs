@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_in_utc_to_the_microsecond() {
+    fn a_parsed_time_is_written_in_utc_to_the_microsecond() {
         for (read, written) in [
             ("2026-12-01T10:00:00+01:00", "2026-12-01T09:00:00Z"),
             ("2026-12-01t09:00:00.5z", "2026-12-01T09:00:00.500000Z"),
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_and_time_with_an_offset_is_refused() {
+    fn a_text_without_date_time_and_offset_is_rejected() {
         for text in [
             "",
             "tomorrow",

@@ -18,12 +18,12 @@ export type TaskComplete = components["schemas"]["TaskComplete"];
 export type TaskQuery = NonNullable<operations["listTasks"]["parameters"]["query"]>;
 
 export interface TodoClientOptions {
-  /** Where the API is; the paths of the contract are appended. */
+  /** The base URL of the API, to which the client adds the paths of the contract. */
   baseUrl: string;
-  /** The user's token, or what gets one. Make one client for each user who signs in: it keeps the token. */
+  /** The user's token, or a function that gets one. The client caches the token, so create one client for each user. */
   token: Token;
   retry?: RetryOptions;
-  /** Used in place of the global `fetch`. */
+  /** Used instead of the global `fetch`. */
   fetch?: Fetch;
 }
 
@@ -32,41 +32,41 @@ export interface RequestOptions {
 }
 
 export interface CreateOptions extends RequestOptions {
-  /** Stands for this task: a create with a key that was used already gives the task that was created then. */
+  /** Identifies this create: a second create with the same key returns the first task. */
   idempotencyKey?: string;
 }
 
 export interface ReadOptions extends RequestOptions {
-  /** The ETag of the version that the caller has. */
+  /** The ETag of the caller's version. */
   ifNoneMatch: string | undefined;
 }
 
 export interface WriteOptions extends RequestOptions {
-  /** Changes only the version with this ETag: where the task has another, the answer is a 412. */
+  /** Changes only the version with this ETag. If the task has another one, the answer is a 412. */
   ifMatch?: string;
 }
 
 type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
 
-/** The operations of the API, under their names in the contract, and `listAll`. */
+/** The operations of the API, with their names in the contract, and `listAll`. */
 export interface TodoClient {
-  /** One page of the tasks; `nextCursor` tells where the next one begins. */
+  /** One page of the tasks; `nextCursor` is the cursor of the next page. */
   listTasks(query?: TaskQuery, options?: RequestOptions): Promise<Answer<"listTasks">>;
-  /** The tasks of all pages, each of which is fetched when it is needed. Throws what fails. */
+  /** The tasks of all pages. Fetches each page when it is needed. Throws a `TodoApiError` if one fails. */
   listAll(query?: TaskQuery, options?: RequestOptions): AsyncGenerator<Task, void, void>;
-  /** Creates a task once, however often the request is sent: it has an `Idempotency-Key`, a new one by default. */
+  /** Creates a task once, even if the request is repeated: it has an `Idempotency-Key`, by default a new one. */
   createTask(task: TaskCreate, options?: CreateOptions): Promise<Answer<"createTask">>;
-  /** Reads a task. With `ifNoneMatch` the answer is a 304, without data, where the task has not changed. */
+  /** Reads a task. With `ifNoneMatch`, the answer is a 304 without data if the task has not changed. */
   getTask(id: string, options: ReadOptions): Promise<Answer<"getTask">>;
   getTask(id: string, options?: RequestOptions & { ifNoneMatch?: never }): Promise<FullAnswer>;
-  /** Changes the fields in `change` and no other; `null` clears. */
+  /** Changes only the fields in `change`; `null` clears a field. */
   updateTask(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Answer<"updateTask">>;
-  /** Sets whether the task is done; without a state toggles it, which is never repeated. */
+  /** Sets `completed`. Without a state, toggles it; the client never repeats that. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
 }
 
-/** A client of the API that acts for the user of the token. */
+/** A client of the API for the user of the token. */
 export function createTodoClient(options: TodoClientOptions): TodoClient {
   const { baseUrl, token, retry, fetch = (request) => globalThis.fetch(request) } = options;
   const api = createClient<paths>({ baseUrl, fetch: withToken(withRetries(fetch, retry), token) });
@@ -118,8 +118,8 @@ function write(id: string, { ifMatch, ...options }: WriteOptions = {}) {
 }
 
 /**
- * A key to keep with a form, so that sending it again after a lost answer makes no second task. Unlike
- * `crypto.randomUUID` this also works on pages without TLS, such as a development server on another machine.
+ * A new idempotency key. Keep it with a form, so that sending the form again after a lost answer creates no second task.
+ * Unlike `crypto.randomUUID`, this also works on pages without TLS, such as a development server on another machine.
  */
 export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");

@@ -4,12 +4,12 @@ import { codeOf } from "./answer.js";
 export type Fetch = (request: Request) => Promise<Response>;
 
 /**
- * A token, or what gets one. It is asked for the first request, and again, with `refresh: true`, when the API says that
- * the token has expired or is not valid; in between the token is kept.
+ * A token, or a function that gets one. The client calls it for the first request, and again with `refresh: true` if the
+ * API rejects the token as expired or invalid. It caches the token in between.
  */
 export type Token = string | ((reason: { refresh: boolean }) => string | Promise<string>);
 
-/** Signs requests, and sends one again with a new token where the old one was refused; `send` leaves them unread. */
+/** Adds the token to requests, and repeats one with a new token if the old one was rejected. `send` must not read them. */
 export function withToken(send: Fetch, token: Token): Fetch {
   const sendAs = (request: Request, token: string) => {
     request.headers.set("Authorization", `Bearer ${token}`);
@@ -31,7 +31,7 @@ export function withToken(send: Fetch, token: Token): Fetch {
     const used = current ?? ask(false);
     const response = await sendAs(request, await used);
     if (!(await isRefused(response))) return response;
-    // Of many requests that were refused with one token, the first to hear of it asks for all.
+    // If many requests were rejected with one token, only the first rejection gets a new one, for all of them.
     const next = current && current !== used ? current : ask(true);
     return sendAs(request, await next);
   };

@@ -1,4 +1,4 @@
-//! The HTTP layer that all requests pass, whatever their operation.
+//! The HTTP layer, common to all operations.
 
 pub mod app;
 mod bearer;

@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_understood_by_lists_of_its_kind_and_refused_by_all_others() {
+    fn a_cursor_is_accepted_only_by_lists_of_its_kind() {
         for list in selections() {
             for position in positions(list.sort) {
                 let cursor = position.encode(list);
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_garbled_cursor_is_refused() {
+    fn a_malformed_cursor_is_rejected() {
         let cursor = Position::Created(ID).encode(NEWEST);
         let newer = BASE64_URL_SAFE_NO_PAD.encode([&[VERSION + 1], &head(NEWEST)[1..], ID.as_bytes()].concat());
         for garbled in [

@@ -6,7 +6,7 @@ import { Logo } from "./icons";
 import { SignIn } from "./SignIn";
 import { Tasks } from "./Tasks";
 
-// Not a task later, as is the default: a checkbox would jump back in between.
+// Not in a later task, as by default: a checkbox would jump back in between.
 notifyManager.setScheduler(queueMicrotask);
 
 export function App() {
@@ -53,16 +53,16 @@ const Entry = ({ children }: { children: ReactNode }) => (
   </main>
 );
 
-/** Keyed by the user: with another one comes another token, and nothing of what the last one saw. */
+/** Keyed by the user, so that another user gets a new token and an empty cache. */
 function SignedIn({ name, onEnd }: { name: string; onEnd: (reason: string) => void }) {
   const [{ api, queries }] = useState(() => {
     const onError = (error: Error) => {
-      if (isSignedOut(error)) onEnd("Your session has ended. Sign in again to go on.");
+      if (isSignedOut(error)) onEnd("Your session has ended. Sign in again to continue.");
     };
     const queries = new QueryClient({
       queryCache: new QueryCache({ onError }),
       mutationCache: new MutationCache({ onError }),
-      // `api` tries again by itself; being offline is an error to show, not a reason to wait.
+      // `api` retries by itself. Being offline is an error to show, not a reason to wait.
       defaultOptions: { queries: { retry: false, networkMode: "always" }, mutations: { networkMode: "always" } },
     });
     return { api: createApi(), queries };

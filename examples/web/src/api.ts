@@ -4,7 +4,7 @@ import { auth } from "./auth";
 
 class SessionEnded extends Error {}
 
-/** The API for the user who is signed in. The client keeps the token in memory, and asks anew when it has expired. */
+/** The API for the user who is signed in. The client keeps the token in memory, and gets a new one when it has expired. */
 export const createApi = () =>
   createTodoClient({
     baseUrl: document.querySelector<HTMLMetaElement>('meta[name="api-url"]')!.content,
@@ -19,11 +19,11 @@ const ApiContext = createContext<ReturnType<typeof createApi> | undefined>(undef
 export const ApiProvider = ApiContext.Provider;
 export const useApi = () => useContext(ApiContext)!;
 
-/** The status of the answer that is this error; undefined where there was none. */
+/** The status of an error's answer; undefined if there was no answer. */
 export const statusOf = (error: Error | null) => (error instanceof TodoApiError ? error.response.status : undefined);
 export const isSignedOut = (error: Error) => error instanceof SessionEnded || statusOf(error) === 401;
 
-/** What is wrong with the body, by JSON pointer. */
+/** The violations in the body, by JSON pointer. */
 export function violations(error: Error | null): Record<string, string> {
   const errors = (error instanceof TodoApiError && error.problem?.errors) || [];
   return Object.fromEntries(
@@ -31,13 +31,13 @@ export function violations(error: Error | null): Record<string, string> {
   );
 }
 
-/** An error in words for the user. */
+/** The text of an error for the user. */
 export function explain(error: Error): string {
   switch (statusOf(error)) {
     case undefined:
       return "The server cannot be reached. Check your connection and try again.";
     case 404:
-      return "This task is no longer there.";
+      return "This task no longer exists.";
     case 412:
       return "This task was changed elsewhere. This is its newest version, with your changes: save again to keep them.";
     case 503:

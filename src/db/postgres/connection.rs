@@ -113,7 +113,7 @@ impl Connection {
     /// Waits until all statements that were sent before have ended, or the connection has.
     pub(super) async fn drained(&self) {
         if self.client.simple_query("").await.is_ok() {
-            // The answers come in order, so the change has ended, too, even if its caller has gone away.
+            // The answers come in order, so the change has ended, too, even if its caller is gone.
             self.changing.store(false, Relaxed);
         }
     }
@@ -140,7 +140,7 @@ impl Connection {
         let _flight = Flight::begin(&self.in_flight);
         let mut answer = pin!(async {
             match self.run(statement, false).await {
-                // The cancellation was for another read: PostgreSQL cancels whatever the connection is running.
+                // The cancellation was for another read: PostgreSQL cancels the statement that runs at the moment.
                 Err(Failure::Cancelled(_)) if Instant::now() < deadline => self.run(statement, false).await,
                 answer => answer,
             }

@@ -56,7 +56,7 @@ fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     }
 }
 
-/// Creates the file for its owner alone, whatever the umask is. SQLite gives its other files the same mode.
+/// Creates the file for its owner alone, independent of the umask. SQLite gives its other files the same mode.
 fn create(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;

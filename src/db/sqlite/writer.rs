@@ -94,7 +94,7 @@ impl Writer {
         let change: Change = Box::new(move |connection| {
             let result = connection.map_err(DbError::clone).and_then(work);
             Box::new(move |committed| {
-                // `Unavailable` is undone whatever happens to the group, and it has the cause.
+                // `Unavailable` is undone in any case, and it has the cause.
                 let failed = matches!(result, Err(DbError::Unavailable(_)));
                 drop(answer.send(if failed { result } else { committed.clone().and(result) }));
             })

@@ -33,7 +33,7 @@
 //! - The connection's task enters a phase only if the number is not `Closed`. So a request that begins at the same
 //!   moment is either served or never begins.
 //!
-//! The count also tells [`Timed`](super::stream::Timed) whether its deadline belongs to the current phase or to an
+//! The count also shows [`Timed`](super::stream::Timed) whether its deadline belongs to the current phase or to an
 //! earlier one of the same name.
 //!
 //! # Orderings

@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_rejected() {
         let long = "x".repeat(256);
         for value in
             ["", "\"", "\"\"", "\"a", "\"a\"b", "\"a\\\"", "\"\\a\"", "a b", "a, b", "\"a b\"", "a\tb", "é", &long]

@@ -104,7 +104,7 @@ impl Drop for Lease {
         // Without a runtime the process is ending.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                // The caller has gone away before the deadline: the answer may still come in time.
+                // The caller left before the deadline: the answer may still come in time.
                 if timeout_at(deadline, connection.drained()).await.is_ok() {
                     pool.give_back(connection);
                 } else {

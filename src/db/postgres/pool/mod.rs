@@ -24,7 +24,7 @@
 //!              └── a change was sent on it: set aside until the database answers
 //! ```
 //!
-//! The place connects again at once: the connection that is set aside lives on in a task of its own. At most as many
+//! The place connects again at once: the connection that is set aside continues in its own task. At most as many
 //! connections are set aside as the lane of changes has places. After that, a place waits for its old connection to
 //! end. So the lane shrinks, until the pool sends no more changes.
 //!
