@@ -37,7 +37,7 @@ def medians(rounds):
 
 
 def pairs(targets):
-    """The pairs to compare: the first server with each other one on its database, the numbers of rows with the first."""
+    """The pairs to compare: the first server with each other one, and each number of rows with the first."""
     first = targets[0]
 
     def related(target, other):

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const run = promisify(execFile);
 const source = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 
-/** A project that has installed the package as it would be published. */
+/** A project with the package installed as it would be published. */
 let project: string;
 let installed: string;
 
@@ -27,13 +27,13 @@ beforeAll(async () => {
 });
 afterAll(() => rm(project, { recursive: true }));
 
-test("src/schema.ts is what the contract generates", async () => {
+test("src/schema.ts matches the contract", async () => {
   await run("npm", ["run", "generate", "--", "--check"], { cwd: source("") }).catch((cause: unknown) => {
     throw new Error("openapi.yaml has changed: `make client` regenerates client/src/schema.ts", { cause });
   });
 });
 
-test("the package holds the build, the README and the licences, and nothing else", async () => {
+test("the package contains only the build, the README and the licences", async () => {
   const licences = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT"];
   expect((await readdir(installed)).sort()).toEqual([...licences, "README.md", "dist", "package.json"]);
   for (const licence of licences) {
@@ -44,19 +44,19 @@ test("the package holds the build, the README and the licences, and nothing else
   expect((await readdir(join(installed, "dist"))).sort()).toEqual(build.sort());
 });
 
-test("the README needs no other file of the repository", async () => {
+test("the README refers to no other file of the repository", async () => {
   const readme = await readFile(source("README.md"), "utf8");
   const targets = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, target]) => target!);
   expect(targets.filter((target) => !/^(https:\/\/|#)/.test(target))).toEqual([]);
 });
 
-test("the package runs where it is installed", async () => {
+test("the installed package works", async () => {
   const main = 'import { createTodoClient } from "todo-api-client"; console.log(typeof createTodoClient);';
   const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", main], { cwd: project });
   expect(stdout).toBe("function\n");
 });
 
-test("what the README shows is right by the types of the package", async () => {
+test("the examples in the README match the types of the package", async () => {
   const readme = await readFile(source("README.md"), "utf8");
   const examples = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map(([, example]) => example!);
   expect(examples.length).toBeGreaterThan(5);

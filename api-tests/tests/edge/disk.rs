@@ -42,7 +42,7 @@ fn on_a_full_disk_writes_are_rejected_and_none_is_lost() {
         tasks.sort_by_key(|task| task["id"].as_str().unwrap().to_owned());
         tasks
     };
-    assert_eq!(sort(alice.list("")), sort(kept.clone()), "reads go on, and hold what was acknowledged");
+    assert_eq!(sort(alice.list("")), sort(kept.clone()), "reads continue, and contain the acknowledged tasks");
 
     drop(file);
     std::fs::remove_file(filler).unwrap();

@@ -47,12 +47,12 @@ fn try_to_create(server: &Server, users: usize, retries: usize, books: &Books) {
             scope.spawn(move || {
                 let (client, key) = (server.user(&format!("user {user}")), format!("key-{user}"));
                 let outcome = books.note(&key, &create(&client, &key));
-                assert_ne!(outcome, Outcome::Done, "what has not been replicated was acknowledged");
+                assert_ne!(outcome, Outcome::Done, "a change without a replica was acknowledged");
                 for _ in 0..retries {
                     let answer = create(&client, &key);
                     if answer.problem() != "409 idempotency_key_in_flight" {
                         let outcome = books.note(&key, &answer);
-                        assert_ne!(outcome, Outcome::Done, "what has not been replicated was replayed");
+                        assert_ne!(outcome, Outcome::Done, "a change without a replica was replayed");
                     }
                 }
             });

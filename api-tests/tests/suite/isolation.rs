@@ -25,8 +25,11 @@ fn no_operation_and_no_method_gives_access_to_another_users_task() {
                 };
                 let answer = mallory.send(request);
                 let what = format!("{verb} {path} {body:?}");
-                assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{what} tells Alice's title");
-                assert!(!String::from_utf8_lossy(&answer.body).contains("hidden"), "{what} tells Alice's description");
+                assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{what} contains Alice's title");
+                assert!(
+                    !String::from_utf8_lossy(&answer.body).contains("hidden"),
+                    "{what} contains Alice's description"
+                );
                 if declared && path.contains("{id}") {
                     assert!([400, 403, 415, 422].contains(&answer.status), "{what} answers {}", answer.status);
                 }
