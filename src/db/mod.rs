@@ -142,8 +142,8 @@ impl Db {
         }
     }
 
-    /// The database for one request of this tenant. Its statements share one deadline, and the tenant's requests share
-    /// a quarter of the connections.
+    /// The database for one request of this tenant. Its statements share one deadline. On PostgreSQL, the changes of a
+    /// tenant share a quarter of the connections.
     #[must_use]
     pub fn of<'a>(&'a self, tenant: &'a str) -> Requested<'a> {
         Requested {

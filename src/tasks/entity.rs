@@ -21,7 +21,7 @@ pub(super) struct Model {
     pub description: Option<String>,
     pub completed: bool,
     pub due_date: Option<DateTimeUtc>,
-    /// The number of changes, from 1. The ETag.
+    /// Begins with 1 and grows with each change; the ETag.
     pub version: i64,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,

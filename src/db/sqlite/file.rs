@@ -42,7 +42,7 @@ pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
     Ok(connection)
 }
 
-/// Whether a retry may help: a full disk may get room, but somebody must correct a wrong path.
+/// The error of a path. A retry may help if the disk is full, but somebody must correct a wrong path.
 fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     let text = format!("{}: {error}", file.path.display());
     match error.kind() {

@@ -20,7 +20,7 @@
 //!          connecting ──► joined: shared by reads, or idle ⇄ leased
 //!              ▲                                │ retired (no answer in time, or the server is read-only)
 //!              │                                ▼
-//!              ├── no change was sent on it: dropped after STATEMENT_TIMEOUT
+//!              ├── no change was sent on it: ends with its reads, or after STATEMENT_TIMEOUT
 //!              └── a change was sent on it: set aside until the database answers
 //! ```
 //!
