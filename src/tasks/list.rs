@@ -1,4 +1,4 @@
-//! The parameters of a list, as one struct: cursors and the link to the next page are made from it.
+//! The parameters of a list as one struct, from which cursors and the link to the next page are made.
 
 use form_urlencoded::Serializer;
 use poem_openapi::{Enum, types::ToJSON};
@@ -41,7 +41,7 @@ pub(super) enum Order {
 }
 
 impl Sort {
-    /// The direction where none is given.
+    /// The default direction.
     pub(super) const fn order(self) -> Order {
         match self {
             Self::Created => Order::Desc,
@@ -104,7 +104,7 @@ impl List {
     }
 }
 
-/// A value of an enumeration as a query writes it.
+/// The value of an enumeration in a query.
 fn word(value: &impl ToJSON) -> String {
     match value.to_json() {
         Some(Value::String(word)) => word,
@@ -117,7 +117,7 @@ fn word(value: &impl ToJSON) -> String {
 pub(super) const NEWEST: List =
     List { selection: Selection { status: Status::All, sort: Sort::Created, order: Order::Desc }, limit: 100 };
 
-/// All selections that there are.
+/// All possible selections.
 #[cfg(test)]
 pub(super) fn selections() -> impl Iterator<Item = Selection> {
     let statuses = [Status::All, Status::Pending, Status::Completed];
