@@ -40,14 +40,18 @@
 //!
 //! `Relaxed` is enough for the phase: a compare-and-swap sees the newest value of its own number with any ordering, and
 //! no task reads other data because of a phase. Another task may read an old `since` or `unsent`. Then it chooses a
-//! connection that has not waited the longest, which does no harm.
+//! connection that has not waited the longest, which does no harm. `unsent` is released and acquired, because its part
+//! of the total is subtracted from the total.
 
 use std::{
     collections::HashMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+        atomic::{
+            AtomicU32, AtomicU64, AtomicUsize,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     time::Duration,
 };
@@ -230,9 +234,9 @@ impl Connections {
     /// the limit, the server gives up those that have waited the longest.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
-        // The total first, because `release` subtracts the part from it.
+        // The total first, because `release` subtracts the part from it: whoever sees the part sees the total as well.
         let unsent = self.unsent.fetch_add(size, Relaxed) + size;
-        connection.unsent.store(size, Relaxed);
+        connection.unsent.store(size, Release);
         if unsent > self.unsent_limit {
             self.give_up_answers(connection);
         }
@@ -240,7 +244,7 @@ impl Connections {
 
     /// Records that the answer was sent or given up; returns whether any of it was still waiting.
     pub(super) fn release(&self, connection: &Connection) -> bool {
-        let unsent = connection.unsent.swap(0, Relaxed);
+        let unsent = connection.unsent.swap(0, Acquire);
         self.unsent.fetch_sub(unsent, Relaxed);
         unsent > 0
     }
