@@ -48,16 +48,19 @@ fn a_thousand_connections_on_one_row_do_not_delay_other_users() {
     let server = Server::on(Cluster::shared().database(), &[]);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let (hammered, quiet) = (path(&alice.create("hammered")), path(&bob.create("quiet")));
-    let beside = || -> Vec<Duration> {
-        let time = |n: usize| {
+    // The medians of Bob's changes and of his reads, in turns: they share the processors, but no row delays a read.
+    let beside = || {
+        let time = |request: &dyn Fn() -> Answer| {
             let started = Instant::now();
-            let answer = put(&bob, &quiet, &n.to_string());
+            let answer = request();
             assert_eq!(answer.status, 200, "{answer:?}");
             started.elapsed()
         };
-        (0..100).map(time).collect()
+        let both = |n: usize| (time(&|| put(&bob, &quiet, &n.to_string())), time(&|| bob.get(&quiet)));
+        let (changes, reads): (Vec<_>, Vec<_>) = (0..100).map(both).unzip();
+        (median(&changes), median(&reads))
     };
-    let alone = median(&beside());
+    let (alone, _) = beside();
 
     let body = json!({ "title": "x" }).to_string();
     let request = format!(
@@ -92,11 +95,13 @@ fn a_thousand_connections_on_one_row_do_not_delay_other_users() {
     });
     let answers = answers.into_inner().unwrap();
     let alices = median(&answers.iter().map(|(_, took)| *took).collect::<Vec<_>>());
-    let bobs = median(&bobs);
-    println!("bob alone {alone:?}, beside {bobs:?}, alice {alices:?}");
+    let (bobs, reads) = bobs;
+    println!("bob alone {alone:?}, beside {bobs:?} and reading {reads:?}, alice {alices:?}");
     assert!(answers.iter().any(|(outcome, _)| *outcome == Outcome::Done), "alice gets on, too");
     assert!(bobs < alices / 4, "bob waits {bobs:?} where alice waits {alices:?}");
-    assert!(bobs < Duration::from_millis(50).max(alone * 10), "bob waits {bobs:?}, and alone {alone:?}");
+    // On a busy machine a read waits for a processor as well.
+    let bound = Duration::from_millis(50).max(alone * 10).max(reads * 3);
+    assert!(bobs < bound, "bob waits {bobs:?}, alone {alone:?}, and for a read {reads:?}");
 }
 
 /// Locks this many of alice's rows, while 24 callers change them, and collects their answers.
