@@ -153,6 +153,11 @@ export interface components {
          *       "title": "Buy milk",
          *       "description": "Two litres, the blue one",
          *       "completed": false,
+         *       "priority": "high",
+         *       "tags": [
+         *         "shop",
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z"
          *     }
          */
@@ -167,11 +172,26 @@ export interface components {
              */
             completed?: boolean;
             /**
+             * @description How much it matters.
+             * @default none
+             */
+            priority?: components["schemas"]["TaskPriority"];
+            /**
+             * @description Words to find it by. At most 20 different ones, kept in the order given.
+             * @default []
+             */
+            tags?: string[];
+            /**
              * Format: date-time
              * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
              */
             due_date?: string | null;
         };
+        /**
+         * @description How much a task matters.
+         * @enum {string}
+         */
+        TaskPriority: "none" | "low" | "medium" | "high";
         /**
          * TaskResponse
          * @description A task. Every field is always there.
@@ -180,6 +200,11 @@ export interface components {
          *       "title": "Buy milk",
          *       "description": "Two litres, the blue one",
          *       "completed": false,
+         *       "priority": "high",
+         *       "tags": [
+         *         "shop",
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z",
          *       "user_id": "alice",
          *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -198,6 +223,10 @@ export interface components {
             description: string | null;
             /** @description Whether it is done. */
             completed: boolean;
+            /** @description How much it matters. */
+            priority: components["schemas"]["TaskPriority"];
+            /** @description Words to find it by. */
+            tags: string[];
             /**
              * Format: date-time
              * @description When it is due, in UTC.
@@ -233,6 +262,10 @@ export interface components {
          *       "title": "Buy oat milk",
          *       "description": null,
          *       "completed": false,
+         *       "priority": "low",
+         *       "tags": [
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z"
          *     }
          */
@@ -243,6 +276,10 @@ export interface components {
             description?: string | null;
             /** @description Whether it is done. */
             completed?: boolean;
+            /** @description How much it matters. */
+            priority?: components["schemas"]["TaskPriority"];
+            /** @description Words to find it by. At most 20 different ones, kept in the order given. */
+            tags?: string[];
             /**
              * Format: date-time
              * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
@@ -634,6 +671,11 @@ export interface operations {
                      *         "title": "Buy milk",
                      *         "description": "Two litres, the blue one",
                      *         "completed": false,
+                     *         "priority": "high",
+                     *         "tags": [
+                     *           "shop",
+                     *           "home"
+                     *         ],
                      *         "due_date": "2026-11-27T17:00:00Z",
                      *         "user_id": "alice",
                      *         "created_at": "2026-11-21T09:40:30.123456Z",
@@ -671,6 +713,11 @@ export interface operations {
                  *       "title": "Buy milk",
                  *       "description": "Two litres, the blue one",
                  *       "completed": false,
+                 *       "priority": "high",
+                 *       "tags": [
+                 *         "shop",
+                 *         "home"
+                 *       ],
                  *       "due_date": "2026-11-27T17:00:00Z"
                  *     }
                  */
@@ -706,6 +753,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": false,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -766,6 +818,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": false,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -826,6 +883,10 @@ export interface operations {
                  *       "title": "Buy oat milk",
                  *       "description": null,
                  *       "completed": false,
+                 *       "priority": "low",
+                 *       "tags": [
+                 *         "home"
+                 *       ],
                  *       "due_date": "2026-11-27T17:00:00Z"
                  *     }
                  */
@@ -854,6 +915,10 @@ export interface operations {
                      *       "title": "Buy oat milk",
                      *       "description": null,
                      *       "completed": false,
+                     *       "priority": "low",
+                     *       "tags": [
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -962,6 +1027,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": true,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
