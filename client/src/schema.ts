@@ -187,10 +187,7 @@ export interface components {
              */
             due_date?: string | null;
         };
-        /**
-         * @description How much a task matters.
-         * @enum {string}
-         */
+        /** @enum {string} */
         TaskPriority: "none" | "low" | "medium" | "high";
         /**
          * TaskResponse
@@ -641,10 +638,22 @@ export interface operations {
                 /** @description Limits the number of tasks on a page. */
                 limit?: number;
                 /**
-                 * @description Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`
-                 *     and `order`.
+                 * @description Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`,
+                 *     `order` and filters.
                  */
                 cursor?: string;
+                /** @description Selects tasks with this text in the title or the description, whatever its case. */
+                q?: string;
+                /** @description Selects tasks with this priority. */
+                priority?: components["schemas"]["TaskPriority"];
+                /** @description Selects tasks with this tag, exactly. */
+                tag?: string;
+                /** @description Selects tasks that are due then or later. */
+                due_after?: string;
+                /** @description Selects tasks that are due earlier. */
+                due_before?: string;
+                /** @description Counts the tasks of all pages, for the header `X-Total-Count`. */
+                count?: boolean;
             };
             header?: never;
             path?: never;
@@ -661,6 +670,11 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /** @description The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page. */
                     Link?: string;
+                    /**
+                     * @description The number of tasks of all pages, if `count` asked for it; absent if the user has too many tasks to count.
+                     * @example 1
+                     */
+                    "X-Total-Count"?: number;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,6 +1,6 @@
 //! Text fields as types: the rule of each, its schema, the sentence for a violation, and what is done to the text.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use poem_openapi::{
     Enum,
@@ -153,6 +153,12 @@ pub(super) enum Priority {
     Medium,
     /// High.
     High,
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl From<Priority> for i32 {
