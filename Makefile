@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 NODE_MODULES := node_modules/.package-lock.json
-# The folder of the linters from PyPI, and all scripts in Bash.
+# The folder of the linters from PyPI, and all Bash scripts.
 LINTERS = $$(scripts/venv scripts/lint/requirements.txt)/bin
 BASH_SCRIPTS = $$(grep -rlIE --exclude-dir=.git --exclude-dir=node_modules --exclude-dir=target '^\#!.*bash$$' .)
 
@@ -13,17 +13,17 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: run
-run: ## Serve on SQLite with nothing set up, and say what to do next
+run: ## Serve on SQLite without any configuration, and print the next steps
 	@scripts/require cargo cc
 	cargo run -- dev
 
 .PHONY: demo
-demo: ## Serve with a front end where people sign up, and say its address
+demo: ## Serve with a front end where people can sign up, and print its address
 	@scripts/require cargo cc curl node
 	examples/web/demo
 
 .PHONY: test
-test: ## Run every test there is; installs what is missing (through apt, as root)
+test: ## Run all tests; installs missing programs (with apt, as root)
 	@scripts/require cargo cc chromium curl haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
@@ -84,18 +84,18 @@ client: $(NODE_MODULES) ## Write the types of the TypeScript client again from o
 	npm run generate --workspace client
 
 .PHONY: conformance
-conformance: ## Hold the server against its document with ten times the requests of `make test`
+conformance: ## Test the server against its document, with ten times the requests of `make test`
 	@scripts/require cargo cc postgres python3 venv
 	CONFORMANCE_EXAMPLES=500 cargo test --test conformance -- --nocapture
 
 .PHONY: bench
-bench: ## Measure: throughput, latencies, CPU time and memory on both databases, and what a deep page costs
+bench: ## Measure throughput, latencies, CPU time and memory on both databases, and the cost of a deep page
 	@scripts/require cargo cc postgres python3 wrk
 	cargo build --release --package todo-api
 	bench/load
 	bench/pages
 
 .PHONY: bench-check
-bench-check: ## Count instructions per request, and fail where they are 3 % more than bench/instructions/figures.json says
+bench-check: ## Count instructions per request; fails if a count is 3 % above bench/instructions/figures.json
 	@scripts/require cargo cc python3 valgrind
 	bench/instructions/check

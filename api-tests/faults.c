@@ -1,10 +1,10 @@
 // Faults of the operating system, preloaded into the server under test:
 //   FAULT_LOCK_PAUSE_US  a random pause of up to this many microseconds before each lock of a file
-//   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind where negative
-//   FAULT_SYNC           while a file of this name exists, fsync and fdatasync fail
-//   FAULT_WRITE          while a file of this name exists, write fails
-//                        (with the errno in that file, or EIO; behind it may stand how the name of what is written to
-//                        ends)
+//   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind if negative
+//   FAULT_SYNC           while a file with this name exists, fsync and fdatasync fail
+//   FAULT_WRITE          while a file with this name exists, write fails
+//                        (with the errno in that file, or EIO; after it, the file may have the suffix of the names of
+//                        the affected files)
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,7 +39,7 @@ static void pause_before_lock(int command) {
 LOCKING(fcntl)
 LOCKING(fcntl64)
 
-// Whether an operation on this file shall fail; sets errno.
+// Whether an operation on this file must fail; sets errno.
 static int fails(const char *variable, int file) {
   const char *fault = getenv(variable);
   if (!fault || access(fault, F_OK)) return 0;

@@ -10,22 +10,22 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 
-/** The debug build, or the binary that the variable TODO_API names. */
+/** The debug build, or the binary in the variable TODO_API. */
 export const program = resolve(
   process.env.TODO_API ?? fileURLToPath(new URL("../target/debug/todo-api", import.meta.url)),
 );
 
 export interface Server {
   readonly url: string;
-  /** Signs a token as the auth server does, which expires in so many seconds. */
+  /** Signs a token like the auth server. It expires after this many seconds. */
   token(user: string, lifetime?: number): Promise<string>;
-  /** Ends the process and removes what it has stored. */
+  /** Ends the process and removes its data. */
   stop(): Promise<void>;
 }
 
 /**
- * Starts `todo-api serve` on a free port, with a SQLite file and a secret of its own unless the environment given here
- * says otherwise.
+ * Starts `todo-api serve` on a free port, by default with a new SQLite file and a new secret. The given environment may
+ * change this.
  */
 export async function startServer(environment: Record<string, string> = {}): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), "todo-api-"));
@@ -56,7 +56,7 @@ export async function startServer(environment: Record<string, string> = {}): Pro
         log.push(line);
         const entry = line.startsWith("{") ? JSON.parse(line) : {};
         if (entry.message === "listening") listens = entry.address;
-        // A test may keep the database away.
+        // The database of a test may be unavailable.
         if (entry.message === "ready" || entry.target === "todo_api::db::outage") resolve(listens);
       })
       .once("close", () => reject(new Error(["todo-api ended before it was ready", ...log].join("\n"))));

@@ -1,4 +1,4 @@
 import { defineConfig } from "vitest/config";
 
-// Two cores run a server, an issuer and a browser: a test that waits for them waits long before it gives up.
+// Two cores run a server, an issuer and a browser, so the time limits of tests are long.
 export default defineConfig({ test: { testTimeout: 60_000, hookTimeout: 60_000, fileParallelism: false } });

@@ -1,5 +1,5 @@
--- What wrk sends. Arguments: the operation, the folder with the seeds, the mean pause before a request in milliseconds,
--- the number of threads, and one that picks the random sequence, so that each server of a round is asked the same.
+-- The requests of wrk. Arguments: the operation, the folder with the seeds, the mean pause before a request in
+-- milliseconds, the number of threads, and the random seed, so that each server of a round gets the same requests.
 
 local random = math.random
 local threads = {}
@@ -11,7 +11,7 @@ function setup(thread)
   thread:set("number", #threads)
 end
 
--- Requests are put together from ready parts: wrk.format would cost more than some servers do.
+-- Requests are joined from prepared parts: wrk.format would take more time than some servers.
 local function send(method, path, user, body)
   local head = method .. " " .. path .. user.head
   if not body then return head .. "\r\n" end
@@ -58,14 +58,14 @@ function operations.put()
   return send("PUT", path_of_any(user), user, text())
 end
 
--- By users of their own, so that the lists that are read keep their length.
+-- By separate users, so that the lists of the readers keep their length.
 function operations.post()
   return send("POST", "/api/tasks", any(writers), text())
 end
 
 operations.stock = operations.post
 
--- Each thread has its share of the stock. Where that ends too early the rest is reads, and `done` is told by a global.
+-- Each thread has its share of the tasks to delete. After the last one it only reads, and sets a global for `done`.
 function operations.delete()
   local task = stock[next_of_stock]
   if not task then
@@ -105,7 +105,7 @@ local function read_stock(file, by_name)
   end
 end
 
--- Writes down what was created, for deletions to come.
+-- Records the created tasks for later deletions.
 local function keep_stock(file)
   local out = io.open(file, "a")
   out:setvbuf("line")
@@ -128,7 +128,7 @@ function init(arguments)
   math.randomseed(sequence * 1000 + number)
   request = operations[operation]
   if tonumber(pause) > 0 then
-    -- Pauses of exponential length make arrivals at random, at a rate of their own.
+    -- Exponential pauses make random arrivals at a fixed mean rate.
     function delay() return math.floor(-math.log(1 - random()) * pause + 0.5) end
   end
 end

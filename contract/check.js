@@ -1,6 +1,6 @@
 /**
- * Holds openapi.yaml against the newest release of the contract in this folder, and fails where a client of that
- * release would break.
+ * Compares openapi.yaml with the newest release of the contract in this folder, and fails if a change would break clients
+ * of that release.
  */
 
 import { execFile } from "node:child_process";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 /**
- * What `redocly diff` reports, as far as it is of interest here.
+ * The used parts of the report of `redocly diff`.
  *
  * @typedef {"major" | "minor" | "patch"} Impact
  * @typedef {{ file: string, pointer: string, line: number, value?: unknown }} Place
@@ -21,7 +21,7 @@ import { promisify } from "node:util";
  */
 
 /**
- * A change that breaks clients; `rule`, `pointer` and `message` tell it from all others.
+ * A change that breaks clients, identified by `rule`, `pointer` and `message`.
  *
  * @typedef {{ rule: string, pointer: string, message: string }} Breakage
  * @typedef {Breakage & { reason: string }} Accepted
@@ -31,7 +31,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const redocly = createRequire(import.meta.url).resolve("@redocly/cli/bin/cli.js");
 
 /**
- * What breaks clients, although `redocly diff` has no rule for it.
+ * Changes that break clients, but for which `redocly diff` has no rule.
  *
  * @param {Change} change
  * @returns {Verdict[]}
@@ -70,7 +70,7 @@ export async function compare(released, current) {
 }
 
 /**
- * The lowest version that may say so: before 1.0.0 a minor version may break clients.
+ * The lowest version for such a change. Before 1.0.0, a minor version may break clients.
  *
  * @param {string} released
  * @param {string | undefined} impact
@@ -89,7 +89,7 @@ function next(released, impact) {
 const byVersion = (a, b) => a.localeCompare(b, "en", { numeric: true });
 
 /**
- * What stands against `document`, given the releases and accepted breakages in `folder`, and what to know in any case.
+ * Compares `document` with the releases and accepted breakages in `folder`. Returns the problems and the notes.
  *
  * @param {string} folder
  * @param {string} document

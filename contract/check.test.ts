@@ -10,7 +10,7 @@ import { type Accepted, check, compare } from "./check.js";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-/** The document, as it comes. */
+/** The current document. */
 // biome-ignore lint/suspicious/noExplicitAny: an edit that misses throws, or changes nothing, and either fails its test.
 type Api = any;
 type Edit = (api: Api) => void;
@@ -276,7 +276,7 @@ test.concurrent.for<[what: string, edit: Edit]>([
   expect(breakages).toEqual([]);
 });
 
-/** A folder of releases, each the document of now under another version, and of accepted breakages. */
+/** A folder with releases (the current document with other versions) and accepted breakages. */
 async function contract(versions: string[], accepted: Accepted[] = []): Promise<string> {
   const releases = join(folder, `${files++}`);
   await mkdir(releases);

@@ -1,10 +1,10 @@
 -- Distributes the tables of todo-api by user over the workers of a Citus cluster, so that each request concerns one shard.
 --
--- Run it by hand on the coordinator, with the extension in place and the migrations applied (`todo-api migrate`):
+-- Run it on the coordinator, after the extension was created and the migrations were applied (`todo-api migrate`):
 --
 --     psql --set ON_ERROR_STOP=1 --file deploy/citus.sql "$DATABASE_URL"
 --
--- It may be run again: what is distributed already stays as it is. Changes wait until it has ended.
+-- It is safe to run it again: it skips distributed tables. Changes wait until it has ended.
 
 BEGIN;
 
@@ -17,11 +17,11 @@ WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'tasks'::re
 SELECT create_distributed_table('idempotency_keys', 'user_id', colocate_with => 'users')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'idempotency_keys'::regclass);
 
--- Every node has the list of migrations, so that an instance may use any of them.
+-- Every node has the list of migrations, so that instances can connect to any node.
 SELECT create_reference_table('seaql_migrations')
 WHERE NOT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = 'seaql_migrations'::regclass);
 
--- What stood on the coordinator has been copied to the workers.
+-- The rows on the coordinator have been copied to the workers.
 SELECT truncate_local_data_after_distributing_table(name::regclass)
 FROM (VALUES ('idempotency_keys'), ('tasks'), ('users')) AS tables (name);
 

@@ -1,4 +1,4 @@
-//! The API as a whole: its operations, and what its document says of them all.
+//! The API as a whole: its operations, and the common parts of its document.
 
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ const LINKS: [Link; 4] = [
     Link { name: "Delete", operation_id: "deleteTask", description: "Deletes the task." },
 ];
 
-/// What the types of the operations do not say. The largest body has `body_limit` bytes.
+/// The parts of the document that types cannot express. `body_limit` is the maximum size of a body in bytes.
 #[must_use]
 pub fn outline(body_limit: usize) -> Outline {
     Outline {

@@ -1,9 +1,9 @@
-//! Host names and addresses that can exist.
+//! Checks of host names.
 
 use url::{Host, Url};
 
-/// Whether the URL has an IP address, or a name of letters, digits, `-` and `_`. The URL standard takes more, such as a `$`
-/// before the name of a variable, which no name server knows.
+/// Whether the host is an IP address, or a name of letters, digits, `-` and `_`. The URL standard allows more, such as
+/// the `$` of a variable that was not replaced.
 #[must_use]
 pub(crate) fn is_possible(url: &Url) -> bool {
     let is_label = |label: &str| {

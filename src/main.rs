@@ -21,7 +21,7 @@ use todo_api::{
 };
 use url::Url;
 
-/// Longest wait for the last line to be printed.
+/// Longest wait for the last line to print.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A multi-user task API: OpenAPI first, on SQLite or PostgreSQL.
@@ -36,19 +36,19 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve with nothing set up: SQLite in data/todo.db, a secret in data/dev-secret, a token to try things with
+    /// Serve without any configuration: SQLite in data/todo.db, a secret in data/dev-secret, and a token to try the API
     Dev,
-    /// Serve as the environment says
+    /// Serve with the configuration of the environment
     Serve,
-    /// Change the schema of the database, or tell how it stands; `serve` applies what is pending by itself
+    /// Change the schema of the database, or report its state; `serve` applies pending migrations by itself
     Migrate {
-        /// up applies what is pending, down rolls back the newest migration with its data, status only tells
+        /// up applies pending migrations, down rolls back the newest one and removes its data, status reports all
         #[arg(default_value = "up")]
         step: Step,
     },
     /// Print the OpenAPI document
     Openapi {
-        /// Its syntax
+        /// Syntax of the document
         #[arg(long, default_value = "yaml")]
         format: Syntax,
         /// The version of the OpenAPI specification
@@ -58,12 +58,12 @@ enum Command {
         #[arg(long, value_name = "URL", default_value = api::DEFAULT_SERVER, value_parser = server_url)]
         server: String,
     },
-    /// Print a token, signed with `BETTER_AUTH_SECRET` or, where that is not set, with the secret of `dev`
+    /// Print a token, signed with `BETTER_AUTH_SECRET` or, if that is not set, with the secret of `dev`
     Token {
-        /// The user
+        /// Id of the user
         #[arg(long, value_parser = subject)]
         sub: String,
-        /// How long it is valid
+        /// Lifetime of the token
         #[arg(long, default_value = "1h", value_parser = lifetime)]
         ttl: Duration,
     },
@@ -82,7 +82,7 @@ enum Syntax {
     Json,
 }
 
-/// An id that a server takes: the token is of no use with another.
+/// Parses a user id. Only one that a server accepts, because the token is useless otherwise.
 fn subject(value: &str) -> Result<String, &'static str> {
     auth::check_subject(value).map(|()| value.to_owned())
 }
@@ -105,14 +105,14 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(line, status)) => {
-            say(&line);
+            print_last_line(&line);
             ExitCode::from(status)
         }
     }
 }
 
-/// Prints the last line. Its reader may be gone or stalled; the process ends with its status in any case.
-fn say(line: &str) {
+/// Prints the last line in its own thread, because the process must end even if the reader has stalled.
+fn print_last_line(line: &str) {
     let line = format!("todo-api: {line}\n");
     let (end, ended) = mpsc::channel::<()>();
     let printing = {
@@ -128,7 +128,7 @@ fn say(line: &str) {
     }
 }
 
-/// The command line, with the variables that each command uses as options.
+/// The command line. Each command has the variables that it uses as options.
 fn command_line() -> clap::Command {
     let variables: [(&str, &[&[&config::Variable]]); 4] = [
         ("dev", &[config::SIGNER, config::AUTH, config::SERVE]),
@@ -142,11 +142,11 @@ fn command_line() -> clap::Command {
 }
 
 fn run() -> Result<(), Failure> {
-    // At the limit of file sizes (`ulimit -f`), a write must fail as on a full disk, and not end the process.
+    // At the limit of file sizes (`ulimit -f`), a write must fail as on a full disk, instead of ending the process.
     flag::register(SIGXFSZ, Arc::default()).map_err(failure)?;
     let matches = match command_line().try_get_matches() {
         Ok(matches) => matches,
-        Err(error) if error.use_stderr() => discreet(error).exit(),
+        Err(error) if error.use_stderr() => without_values(error).exit(),
         Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(startup::unprinted),
     };
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
@@ -189,9 +189,9 @@ fn run() -> Result<(), Failure> {
     }
 }
 
-/// The error without the text that was typed, unless that is the name of an option or a command: it may be a part of a
-/// secret with a space, which the shell has taken apart.
-fn discreet(mut error: clap::Error) -> clap::Error {
+/// Removes typed text from the error, unless it is the name of an option or a command. The text may be a part of a
+/// secret: the shell splits a secret with a space if it is not quoted.
+fn without_values(mut error: clap::Error) -> clap::Error {
     let typed = match error.kind() {
         ErrorKind::UnknownArgument => ContextKind::InvalidArg,
         ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,

@@ -1,4 +1,4 @@
-//! From a checked configuration to a running server, and its end: what `dev` and `serve` share.
+//! The start and the end of the server, common to `dev` and `serve`.
 
 use std::{
     env,
@@ -34,17 +34,17 @@ use crate::{
     telemetry,
 };
 
-/// Files beside the connections: the database, the listener, standard streams.
+/// Open files that are not connections: the database, the listener, standard streams.
 const OTHER_FILES: u64 = 256;
-/// Time between two attempts to prepare a database that is not there yet, and the longest where it cannot be used.
+/// Pause between attempts to prepare an unavailable database, and the longest pause for a database that cannot be used.
 const DATABASE_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_DATABASE_PAUSE: Duration = Duration::from_secs(5);
-/// How long the first attempt may take before the log says where the server listens.
+/// The server logs its address after this time, even if the first attempt still runs.
 const GREETING_DELAY: Duration = Duration::from_millis(500);
 const DEV_USER: &str = "demo";
 const DEV_TOKEN_LIFETIME: Duration = Duration::from_hours(24);
 
-/// Why the program ends: the line to print, and the status to exit with.
+/// The error that ends the program: the line to print, and the exit status.
 #[derive(Debug)]
 pub struct Failure(pub String, pub u8);
 
@@ -53,42 +53,42 @@ pub fn misuse(error: impl Display) -> Failure {
     Failure(error.to_string(), 2)
 }
 
-/// A failure of something that the program needs.
+/// A failure of something else.
 pub fn failure(error: impl Display) -> Failure {
     Failure(error.to_string(), 1)
 }
 
-/// Prints to standard output, all of it or an error.
+/// Prints the whole text to standard output.
 ///
 /// # Errors
 ///
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn print(text: impl Display) -> Result<(), Failure> {
     let mut output = io::stdout().lock();
     write!(output, "{text}").and_then(|()| output.flush()).map_err(unprinted)
 }
 
-/// Output that could not be printed.
+/// The error of output that cannot be printed.
 #[must_use]
 pub fn unprinted(error: io::Error) -> Failure {
     failure(format!("standard output: {error}"))
 }
 
-/// Runs work on a runtime of its own.
+/// Runs work on a new runtime.
 ///
 /// # Errors
 ///
-/// Those of the work, and of starting the runtime.
+/// The errors of the work, and of starting the runtime.
 pub fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(worker_threads()?).enable_all().build().map_err(failure)?;
     let outcome = runtime.block_on(work);
-    // Does not wait for name lookups and file locks in progress.
+    // Does not wait for running name lookups and file locks.
     runtime.shutdown_background();
     outcome
 }
 
-/// As tokio does it, except that tokio would panic if its variable is blank or not a number.
+/// The number of worker threads, as in tokio. But tokio would panic if its variable is blank or not a number.
 fn worker_threads() -> Result<usize, Failure> {
     const VARIABLE: &str = "TOKIO_WORKER_THREADS";
     let value = env::var_os(VARIABLE).unwrap_or_default();
@@ -104,23 +104,23 @@ fn worker_threads() -> Result<usize, Failure> {
 ///
 /// # Errors
 ///
-/// Where there is no secret to sign with.
+/// If there is no secret to sign with.
 pub fn token(signer: &Signer, user: &str, lifetime: Duration) -> Result<String, Failure> {
     let Signer { issuer, audience, .. } = signer;
     let secret = signer.secret().map_err(misuse)?;
     auth::sign(secret, user, lifetime, issuer.as_deref(), audience.as_deref()).map_err(failure)
 }
 
-/// The database; nothing is connected to yet.
+/// The database, not connected yet.
 ///
 /// # Errors
 ///
-/// Where it cannot be used.
+/// If it cannot be used.
 pub fn open(database: &Database) -> Result<Db, Failure> {
     Db::open(&database.url, database.lanes).map_err(|error| unusable(database, error))
 }
 
-/// The database cannot be used: by a mistake in its URL, or else by one of its own.
+/// The error of a database that cannot be used: a mistake in its URL, or a failure of the database.
 #[must_use]
 pub fn unusable(database: &Database, error: DbError) -> Failure {
     match error {
@@ -130,14 +130,14 @@ pub fn unusable(database: &Database, error: DbError) -> Failure {
     }
 }
 
-/// Serves until a signal ends it; `dev` greets with a token to try things with.
+/// Serves until a signal arrives. `dev`: prints a token to try the API.
 ///
 /// # Errors
 ///
-/// Why the server could not start, or not end in order.
+/// If the server cannot start, or not end cleanly.
 pub fn run(database: Database, auth: Auth, mut serve: Serve, warnings: &[String], dev: bool) -> Result<(), Failure> {
     let filter = std::mem::take(&mut serve.log_filter);
-    // Dropped last, so that everything logged until then is written.
+    // Dropped last, so that all lines are written.
     let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -176,11 +176,11 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
             published.keep_fresh().await;
         }
     });
-    // The server answers from now on; what it says of its start waits for the database, but not for long.
+    // The server answers from now on. Its greeting waits for the database, but at most `GREETING_DELAY`.
     let greeting = || {
         tracing::info!(%address, "listening");
         if let Some(token) = dev.clone() {
-            // The server must not wait for the reader of standard output.
+            // On another thread, because the reader of standard output may be slow.
             tokio::task::spawn_blocking(move || greet(address, &token));
         }
     };
@@ -194,7 +194,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     Ok(())
 }
 
-/// The number of connections wanted, or fewer if the limit of open files leaves no room for them.
+/// The wanted number of connections, or fewer if the limit of open files has no room for them.
 fn possible_connections(wanted: usize) -> usize {
     let files = u64::try_from(wanted).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
     let limit = rlimit::increase_nofile_limit(files).unwrap_or(files);
@@ -202,13 +202,13 @@ fn possible_connections(wanted: usize) -> usize {
         return wanted;
     }
     let connections = usize::try_from(limit.saturating_sub(OTHER_FILES).max(limit / 2).max(1)).unwrap_or(wanted);
-    tracing::warn!(connections, "the limit of open files leaves no room for MAX_CONNECTIONS; raise it with ulimit -n");
+    tracing::warn!(connections, "the limit of open files is too low for MAX_CONNECTIONS; raise it with ulimit -n");
     connections
 }
 
-/// Waits for the first signal that asks the process to end.
+/// Returns a future that waits for the first stop signal.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    // `nohup` starts a program with it ignored.
+    // `nohup` starts a program with SIGHUP ignored.
     let hangup = (!is_ignored(SignalKind::hangup())).then(SignalKind::hangup);
     let others = [
         SignalKind::terminate(),
@@ -236,8 +236,8 @@ fn is_ignored(signal: SignalKind) -> bool {
     mask >> (signal.as_raw_value() - 1) & 1 == 1
 }
 
-/// Brings the schema up to date, connects, and then removes what expires. Ends where the first attempt shows that the
-/// database cannot be used; later all that can be done is to try on.
+/// Applies migrations, connects, and then removes expired keys. Returns only if the first attempt shows that no retry
+/// can help. After it, the server runs already, so it retries any error.
 async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
     let outage = Outage::default();
     let mut first = pin!(db.migrate_up());
@@ -260,7 +260,7 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
     while let Err(error) = attempt.and_then(|_| db.connect()) {
         outage.report(&error);
         tokio::time::sleep(pause).await;
-        // An outage may end at any moment; a mistake takes a person.
+        // An outage may end at any moment, but somebody must correct a mistake.
         if !matches!(error, DbError::Unavailable(_)) {
             pause = (pause * 2).min(LONGEST_DATABASE_PAUSE);
         }
@@ -274,10 +274,10 @@ async fn prepare(database: &Database, db: &Db, greet: impl Fn()) -> Failure {
     tasks::remove_expired(db.clone()).await
 }
 
-/// What to do next.
+/// Prints the next steps.
 fn greet(address: SocketAddr, token: &str) {
     let printed = print(format_args!(
-        "\n  Swagger UI   http://{address}/docs\n  Authorize with this token of the user {DEV_USER}, good for 24 hours:\n\n{token}\n\n  \
+        "\n  Swagger UI   http://{address}/docs\n  Authorize with this token of the user {DEV_USER}, valid for 24 hours:\n\n{token}\n\n  \
          Or paste this:\n\ncurl http://{address}/api/tasks --json '{{\"title\": \"Buy milk\"}}' \\\n  -H 'Authorization: Bearer {token}'\n\n"
     ));
     if let Err(Failure(error, _)) = printed {

@@ -10,7 +10,7 @@ use poem_openapi::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-/// A point in time from the year 0000 to 9999, in whole microseconds: what both databases keep.
+/// A point in time from the year 0000 to 9999, in whole microseconds, the precision of both databases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(DateTime<Utc>);
 
@@ -85,7 +85,7 @@ impl From<Timestamp> for DateTime<Utc> {
     }
 }
 
-/// Put together digit by digit, without the machinery of `fmt`: every task of a list has three.
+/// Written digit by digit, because `fmt` is slow, and every task of a list has three of them.
 struct Text {
     bytes: [u8; 27],
     length: usize,
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_read_is_written_in_utc_to_the_microsecond() {
+    fn a_parsed_time_is_written_in_utc_to_the_microsecond() {
         for (read, written) in [
             ("2026-12-01T10:00:00+01:00", "2026-12-01T09:00:00Z"),
             ("2026-12-01t09:00:00.5z", "2026-12-01T09:00:00.500000Z"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_and_time_with_an_offset_is_refused() {
+    fn a_text_without_date_time_and_offset_is_rejected() {
         for text in [
             "",
             "tomorrow",

@@ -1,4 +1,4 @@
-//! Whom to believe on a TLS connection that this server opens.
+//! The trusted authorities of TLS connections that this server opens.
 
 use std::{fmt::Display, path::Path};
 
@@ -7,11 +7,11 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// The authorities in a PEM file, or those of Mozilla's list.
+/// The authorities in a PEM file, or Mozilla's list.
 ///
 /// # Errors
 ///
-/// What is wrong with the file, by its path.
+/// The path of the file, and the reason.
 pub(crate) fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> {
     let Some(file) = file else {
         return Ok(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() });
@@ -21,5 +21,5 @@ pub(crate) fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> 
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| refused(&error))? {
         roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
     }
-    if roots.is_empty() { Err(refused(&"holds no certificate")) } else { Ok(roots) }
+    if roots.is_empty() { Err(refused(&"contains no certificate")) } else { Ok(roots) }
 }

@@ -37,7 +37,7 @@ function ask(server: Server, token: string, method = "GET", path = "", body?: un
   return fetch(`${server.url}/api/tasks${path}`, { method, headers, ...(body ? { body: JSON.stringify(body) } : {}) });
 }
 
-/** Calls all operations as one user would, one after the other. */
+/** Calls all operations as one user, one after the other. */
 async function callAll(server: Server, token: string): Promise<number[]> {
   const created = await ask(server, token, "POST", "", { title: "Buy milk" });
   const { id, user_id } = (await created.json()) as { id: string; user_id: string };
@@ -102,8 +102,8 @@ test("two users do not see or touch each other's tasks, and one user does from t
   expect(task).toMatchObject({ id, title: "Hers", completed: false, user_id: alice.userId });
 });
 
-test("no request is refused while the keys rotate", async () => {
-  // Several sessions that ask for a token at the moment of a rotation mint a key each.
+test("no request is rejected while the keys rotate", async () => {
+  // Sessions that get a token at the moment of a rotation create a key each.
   const issuer = await issuerAt({ jwks: { rotationInterval: 2 } });
   const server = await serverOf(issuer);
   const users = await Promise.all(["a", "b", "c", "d", "e", "f"].map((name) => issuer.signUp(name)));
@@ -130,7 +130,7 @@ test("no request is refused while the keys rotate", async () => {
   expect(seen.size).toBeGreaterThan(2);
 });
 
-test("a server serves on while Better Auth is down, and takes new users when it is back", async () => {
+test("a server continues while Better Auth is down, and accepts new users when it is back", async () => {
   const issuer = await issuerAt();
   const server = await serverOf(issuer);
   const { cookie } = await issuer.signUp("alice");
@@ -145,7 +145,7 @@ test("a server serves on while Better Auth is down, and takes new users when it 
   expect((await ask(server, token)).status).toBe(200);
 });
 
-test("a server that starts before Better Auth says 503 and takes tokens as soon as it is there", async () => {
+test("a server that starts before Better Auth answers 503, and accepts tokens as soon as it is up", async () => {
   const issuer = await issuerAt();
   const { cookie } = await issuer.signUp("alice");
   const token = await fetchToken(issuer, cookie);
@@ -157,7 +157,7 @@ test("a server that starts before Better Auth says 503 and takes tokens as soon 
   await expect.poll(async () => (await ask(server, token)).status, { timeout: 30_000 }).toBe(200);
 });
 
-test("a front end that signs HS256 with the shared secret is served beside Better Auth's own tokens", async () => {
+test("HS256 tokens with the shared secret work beside Better Auth's own tokens", async () => {
   const issuer = await issuerAt();
   const both = await serverOf(issuer, { BETTER_AUTH_SECRET: SECRET });
   const alone = await startServer({ BETTER_AUTH_SECRET: SECRET });
@@ -174,7 +174,7 @@ test("a front end that signs HS256 with the shared secret is served beside Bette
   expect(await (await ask(both, await fetchToken(issuer, cookie))).json()).toHaveLength(1);
 });
 
-test("the session cookie and Better Auth's cached session are no tokens", async () => {
+test("the session cookie and Better Auth's cached session are not accepted as tokens", async () => {
   const issuer = await issuerAt();
   const server = await serverOf(issuer, { BETTER_AUTH_SECRET: "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b" });
   const { cookie } = await issuer.signUp("alice");

@@ -1,4 +1,4 @@
-/** A real Better Auth: its storage is a file, its keys are made and rotated by its jwt plugin. */
+/** A real Better Auth with a file as storage. Its jwt plugin creates and rotates the keys. */
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -17,21 +17,21 @@ export interface IssuerOptions {
   port?: number;
   /** The path of its base URL; none by default. */
   path?: string;
-  /** Further options of the keys. */
+  /** Additional options of the keys. */
   jwks?: Jwks;
 }
 
-/** A Better Auth that listens. */
+/** A running Better Auth. */
 export interface Issuer {
   /** Its origin. */
   url: string;
-  /** Its base URL, as it is configured. */
+  /** Its configured base URL. */
   base: string;
-  /** Where its API is, without a slash at the end. */
+  /** The URL of its API, without a slash at the end. */
   api: string;
-  /** Signs a new user up; what a browser would send from then on. */
+  /** Signs up a new user. Returns the cookies that a browser would send. */
   signUp(name: string): Promise<Session>;
-  /** Stops to listen. */
+  /** Stops listening. */
   stop(): Promise<void>;
 }
 

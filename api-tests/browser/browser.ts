@@ -1,4 +1,4 @@
-/** A real browser that may talk to this machine only, and whose every complaint fails the test. */
+/** A real browser that may connect only to this machine. Any error in it fails the test. */
 
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
@@ -15,11 +15,11 @@ export interface Watched {
   page: Page;
   /** Console errors, uncaught exceptions, and violations of a Content-Security-Policy so far. */
   complaints: string[];
-  /** Fails on a complaint other than these, and on a request to another machine. */
+  /** Fails on other complaints, and on a request to another machine. */
   close(allowed?: RegExp): Promise<void>;
 }
 
-/** A window of a user's own: no cookie and no storage is shared. */
+/** A window of one user. It shares no cookies and no storage. */
 export async function open(browser: Browser, options: Parameters<Browser["newContext"]>[0] = {}): Promise<Watched> {
   const context = await browser.newContext(options);
   const page = await context.newPage();

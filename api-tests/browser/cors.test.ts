@@ -29,7 +29,7 @@ afterAll(async () => {
   site.close();
 });
 
-/** What a script of the page gets to see of an answer. */
+/** The parts of an answer that a script of the page can see. */
 interface Seen {
   status: number;
   code?: string;
@@ -73,7 +73,7 @@ test("a page of a listed origin reads every answer, with the headers that its tr
 
 test("a page of another origin reads nothing", async () => {
   const { page, close } = await open(browser);
-  // Another host is another origin, though it is the same page.
+  // Another host is another origin, even for the same page.
   await page.goto(`http://127.0.0.1:${port}/`);
   await expect(page.evaluate((url) => fetch(url), `${server.url}/health`)).rejects.toThrow("Failed to fetch");
   await close(/CORS policy|ERR_FAILED/);

@@ -23,7 +23,7 @@ async function authorize(page: Page, user: string): Promise<void> {
   await page.getByRole("button", { name: "Close" }).click();
 }
 
-/** Opens an operation that is still closed, and presses *Try it out*. */
+/** Opens a closed operation, and presses *Try it out*. */
 async function tryOut(page: Page, operation: string): Promise<Locator> {
   const block = page.locator(`.opblock[id$="-${operation}"]`);
   await block.locator(".opblock-summary-control").click();
@@ -31,7 +31,7 @@ async function tryOut(page: Page, operation: string): Promise<Locator> {
   return block;
 }
 
-/** Presses *Execute*, and gives the status and the body that Swagger UI shows. */
+/** Presses *Execute*, and returns the status and the body in Swagger UI. */
 async function execute(page: Page, block: Locator, path: RegExp): Promise<{ status: number; body: string }> {
   const answered = page.waitForResponse((response) => path.test(new URL(response.url()).pathname));
   await block.getByRole("button", { name: "Execute" }).click();
@@ -86,7 +86,7 @@ test("a person authorizes, tries out all operations, and is still authorized aft
   await close();
 });
 
-test("below a prefix that a gateway strips a person is led to /docs, and tries out operations there", async () => {
+test("below a prefix that a gateway strips, a person is redirected to /docs, and tries out operations there", async () => {
   const gateway = await startProxy(server.url, "/todo");
   const { page, close } = await open(browser);
   await page.goto(`${gateway.url}/`);
@@ -116,7 +116,7 @@ test("an operation without a token shows the problem and how to solve it", async
   await close(/status of 401/);
 });
 
-test("the policy of the page lets no other script run and nothing be sent elsewhere", async () => {
+test("the policy of the page blocks other scripts and requests to other servers", async () => {
   const { page, complaints, context } = await open(browser);
   await page.goto(`${server.url}/docs`);
   await page.getByRole("button", { name: "Authorize" }).first().waitFor();

@@ -17,7 +17,7 @@ afterEach(async () => {
   for (const process of running.splice(0).reverse()) await process.stop();
 });
 
-/** The API and the front end, each on an origin of its own. */
+/** The API and the front end, each on its own origin. */
 async function start(webEnvironment: Record<string, string> = {}) {
   const [apiPort, webPort] = [await freePort(), await freePort()];
   const origin = `http://localhost:${webPort}`;
@@ -80,7 +80,7 @@ test("a person signs up, signs out and in, creates, lists, edits, toggles and de
   await close();
 });
 
-test("two people at one server see their own tasks only", async () => {
+test("two people on one server see only their own tasks", async () => {
   const { web } = await start();
   const [hers, his] = [await open(browser), await open(browser)];
   for (const [{ page }, name] of [
@@ -153,7 +153,7 @@ test("a page does not send what one person does as another one, who has signed i
 });
 
 test("a token that expires is renewed, and the person does not notice", async () => {
-  // The API allows for clocks that differ by 30 seconds: a token that is 28 seconds old when it is made is good for two.
+  // The API allows clocks to differ by 30 seconds, so a token that is 28 seconds too old at first is valid for two.
   const { web, api } = await start({ AUTH_TOKEN_LIFETIME: "-28s" });
   const { page, close } = await open(browser);
   let tokens = 0;
@@ -179,7 +179,7 @@ test("a token that expires is renewed, and the person does not notice", async ()
   await close(/status of 401/);
 });
 
-test("a person who may not sign in is told so", async () => {
+test("a rejected sign-in is shown to the person", async () => {
   const { web } = await start();
   const { page, close } = await open(browser);
   await page.goto(web.url);
@@ -191,7 +191,7 @@ test("a person who may not sign in is told so", async () => {
   await close(/status of 401/);
 });
 
-test("a server that is away is told, and tried again", async () => {
+test("an unavailable server is shown, and requests are retried", async () => {
   const { web, api, startApi } = await start();
   const { page, close } = await open(browser);
   await page.goto(web.url);
@@ -207,7 +207,7 @@ test("a server that is away is told, and tried again", async () => {
   await close(/ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET/);
 });
 
-test("a title that the API refuses is told at its field, and nothing that was typed is lost", async () => {
+test("a rejected title is shown at its field, and the typed text is not lost", async () => {
   const { web } = await start();
   const { page, close } = await open(browser, { viewport: { width: 360, height: 740 } });
   await page.goto(web.url);

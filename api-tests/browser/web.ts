@@ -1,4 +1,4 @@
-/** The front end of examples/web: its server, and what a person does there. */
+/** The front end of examples/web: its server, and the actions of a person. */
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,7 +18,7 @@ export interface Web {
   stop(): Promise<void>;
 }
 
-/** A port that nothing listens on. */
+/** A free port. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -27,7 +27,7 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts the front end, which must have been built, for an API that may come later. */
+/** Starts the built front end. Its API may start later. */
 export async function startWeb(port: number, environment: Record<string, string>): Promise<Web> {
   const folder = await mkdtemp(join(tmpdir(), "todo-web-"));
   const env = { ...environment, PATH: process.env.PATH ?? "", PORT: String(port) };
@@ -75,7 +75,7 @@ export function row(page: Page, title: string): Locator {
   return page.getByRole("list", { name: "Tasks" }).getByRole("listitem").filter({ hasText: title });
 }
 
-/** The titles that the list shows, from top to bottom. */
+/** The titles in the list, from top to bottom. */
 export function titles(page: Page): Promise<(string | null)[]> {
   const boxes = page.getByRole("list", { name: "Tasks" }).getByRole("checkbox");
   return boxes.evaluateAll((all) => all.map((box) => (box as HTMLInputElement).labels?.[0]?.textContent ?? null));

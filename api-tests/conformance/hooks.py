@@ -1,4 +1,4 @@
-"""What an OpenAPI document cannot say about valid requests."""
+"""Rules of valid requests that an OpenAPI document cannot express."""
 
 import re
 import uuid
@@ -11,12 +11,12 @@ from schemathesis import GenerationMode
 def before_call(context, case, kwargs):
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
-    # A key stands for one request: only a new one is valid with any body.
+    # A key belongs to one request, so only a new key is valid with any body.
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())
-    # A cursor is valid only where the server has made it.
+    # Only cursors of the server are valid.
     case.query.pop("cursor", None)
-    # The coverage phase sends 0 where a header has a pattern, and takes it for valid.
+    # For a header with a pattern, the coverage phase sends 0 as if it were valid.
     for parameter in case.operation.headers:
         value, pattern = case.headers.get(parameter.name), parameter.definition["schema"].get("pattern")
         if value is not None and pattern and not re.search(pattern, value):

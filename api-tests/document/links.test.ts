@@ -25,12 +25,12 @@ beforeAll(async () => {
   guides = files.filter((file) => file.endsWith(".md"));
 });
 
-test("every relative link and anchor of the guides leads somewhere", async () => {
+test("every relative link and anchor of the guides has a target", async () => {
   expect(guides).toContain("README.md");
   await check(guides, root);
 });
 
-test("the check does find broken links", async () => {
+test("the check finds broken links", async () => {
   const folder = await mkdtemp(join(tmpdir(), "links-"));
   const broken = async (text: string) => {
     await writeFile(join(folder, "a.md"), text);
@@ -45,9 +45,9 @@ test("the check does find broken links", async () => {
   await rm(folder, { recursive: true });
 });
 
-test("every file and folder that the guides for developers name exists", async () => {
+test("every file and folder in the guides for developers exists", async () => {
   const developers = guides.filter((guide) => guide.startsWith("docs/") || /^[A-Z]+\.md$/.test(guide));
-  // `jwks.rs` and `db/postgres/` are short for the one file or folder that they can mean.
+  // Short paths such as `jwks.rs` and `db/postgres/` must match one file or folder.
   const exists = (name: string) => files.some((file) => `/${file}`.includes(`/${name}`));
   const missing = developers.map(async (guide) => {
     const text = await readFile(root + guide, "utf8");

@@ -19,7 +19,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true }));
 
-/** The document as the server speaks it. */
+/** The document of the server. */
 async function document(version: string): Promise<string> {
   const { stdout } = await run(program, ["openapi", "--version", version]);
   const file = join(folder, `${version}.yaml`);
@@ -39,7 +39,7 @@ test.each(["3.1", "3.0"])("spectral has nothing to say of the document in OpenAP
   expect(stdout).toBe("No results with a severity of 'hint' or higher found!\n");
 });
 
-test("the linters do see what is wrong", async () => {
+test("the linters find errors", async () => {
   const file = join(folder, "wrong.yaml");
   await writeFile(file, "openapi: 3.1.0\ninfo: { title: x, version: '1' }\npaths: { /x: { get: {} } }\n");
   await expect(run(bin("redocly"), ["lint", `--config=${settings("redocly.yaml")}`, file])).rejects.toThrow();

@@ -1,4 +1,4 @@
-//! A client that holds every answer against the committed document.
+//! A client that validates every answer against the committed document.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::Document;
 
-/// Speaks to one server as one user, or as nobody.
+/// A client of one server, with the token of one user or without one.
 #[derive(Debug, Clone)]
 pub struct Client {
     http: Http,
@@ -19,7 +19,7 @@ pub struct Client {
     token: Option<String>,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Its status.
@@ -48,7 +48,7 @@ impl Client {
         Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
-    /// A request to be completed and [sent](Client::send).
+    /// A new request, to [send](Client::send).
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {
@@ -57,16 +57,16 @@ impl Client {
         }
     }
 
-    /// Sends a request, and fails where the document does not declare the answer.
+    /// Sends a request. Fails if the document does not declare the answer.
     pub fn send(&self, request: RequestBuilder) -> Answer {
         self.try_send(request).unwrap_or_else(|error| panic!("{error:?}"))
     }
 
-    /// As [`Client::send`], where the connection may fail.
+    /// As [`Client::send`], but the connection may fail.
     ///
     /// # Errors
     ///
-    /// No answer, or not all of one.
+    /// If there is no answer, or not a complete one.
     pub fn try_send(&self, request: RequestBuilder) -> Result<Answer, reqwest::Error> {
         let request = request.build()?;
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
@@ -111,7 +111,7 @@ impl Client {
         self.send(request.body(body.to_string()))
     }
 
-    /// Sends a request with one more header, where there is a value for it, and a JSON body, where there is one.
+    /// Sends a request with an optional header and an optional JSON body.
     pub fn with_header(
         &self,
         method: Method,
@@ -127,14 +127,14 @@ impl Client {
         })
     }
 
-    /// Creates a task that has only a title, and gives its representation.
+    /// Creates a task with only a title, and returns its representation.
     pub fn create(&self, title: &str) -> Value {
         let answer = self.post("/api/tasks", &serde_json::json!({ "title": title }));
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()
     }
 
-    /// Sends a create under an idempotency key.
+    /// Sends a create with an idempotency key.
     pub fn create_with_key(&self, key: &str, body: &Value) -> Answer {
         let request = self.request(Method::POST, "/api/tasks").header("Idempotency-Key", key);
         self.send(request.header("Content-Type", "application/json").body(body.to_string()))
@@ -167,7 +167,7 @@ impl Client {
 }
 
 impl Answer {
-    /// An answer to this request as it came over a connection, whole, with its length declared.
+    /// Parses an answer to this request, as received over a connection. It must be complete and have a length.
     pub fn read(method: &Method, path: &str, text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text}"));
         let mut lines = head.lines();
@@ -186,18 +186,18 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A header as text, empty where it is absent.
+    /// A header as text; empty if it is absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Path and query of the page behind this one, from `Link`.
+    /// Path and query of the next page, from `Link`.
     pub fn next_page(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
         Some(link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned())
     }
 
-    /// `status code` of a problem, such as `404 task_not_found`; the status alone where the body is another.
+    /// `status code` of a problem, such as `404 task_not_found`; only the status for other bodies.
     pub fn problem(&self) -> String {
         if self.header("content-type") != "application/problem+json" {
             return self.status.to_string();
@@ -208,7 +208,7 @@ impl Answer {
         format!("{} {}", self.status, problem["code"].as_str().unwrap())
     }
 
-    /// Where a 422 sees violations: their pointers and parameters, sorted.
+    /// The places of a 422's violations: their pointers and parameters, sorted.
     pub fn violations(&self) -> Vec<String> {
         assert_eq!(self.problem(), "422 validation_failed");
         let problem = self.json();

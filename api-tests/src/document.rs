@@ -1,4 +1,4 @@
-//! The committed document as the judge of answers.
+//! Validates answers against the committed document.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{Answer, traffic};
 
-/// Headers that no OpenAPI document declares: those of HTTP itself, and a content type stands with its content.
+/// Headers that no OpenAPI document declares: those of HTTP itself, and the content type, which belongs to the content.
 const UNDECLARED: [&str; 4] = ["connection", "content-length", "content-type", "date"];
 
 /// `openapi.yaml`.
@@ -24,14 +24,14 @@ pub struct Document {
 pub struct Operation<'a> {
     /// Path, with its parameters in braces.
     pub path: &'a str,
-    /// Method, in upper case.
+    /// Method in upper case.
     pub method: Method,
     /// The operation object.
     pub value: &'a Value,
 }
 
 impl Document {
-    /// The document as it is committed.
+    /// The committed document.
     pub fn committed() -> &'static Self {
         static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
             let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
@@ -54,7 +54,7 @@ impl Document {
         })
     }
 
-    /// Fails where the document declares the path, but not this answer.
+    /// Fails if the document declares the path, but not this answer.
     pub fn check(&self, method: &Method, path: &str, answer: &Answer) {
         let head = method == Method::HEAD;
         let method = if head { &Method::GET } else { method };
@@ -104,7 +104,7 @@ impl Document {
         assert!(errors.is_empty(), "{name} {status} breaks its schema: {errors:?} {answer:?}");
     }
 
-    /// What a reference stands for.
+    /// The target of a reference.
     pub fn resolve<'a>(&'a self, value: &'a Value) -> &'a Value {
         match value.get("$ref").and_then(Value::as_str) {
             Some(reference) => self.value.pointer(reference.trim_start_matches('#')).unwrap(),

@@ -1,4 +1,4 @@
-//! A server that publishes keys, and can be told to misbehave: what a well-behaved one does is tested with Better Auth.
+//! A server that publishes keys and can misbehave. The tests with Better Auth cover the normal behaviour.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 
 use crate::{SigningKey, now};
 
-/// How long anything may take on a loaded machine.
+/// Time limit for any operation on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What is answered to a request.
+/// The reply to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// All of this is sent, then the connection is closed.
+    /// Sends all of this, then closes the connection.
     Bytes(Vec<u8>),
-    /// This is sent, and no more: the connection stays open and silent until another reply is set, which is then sent.
+    /// Sends only this, and keeps the connection open until another reply is set; then sends that.
     Stall(Vec<u8>),
 }
 
-/// Publishes keys on a port of its own.
+/// Publishes keys on its own port.
 #[derive(Debug)]
 pub struct Issuer {
     url: String,
@@ -34,7 +34,7 @@ pub struct Issuer {
 
 #[derive(Debug)]
 struct State {
-    /// What is replied, and the path and query of each request so far.
+    /// The current reply, and the path and query of each request so far.
     served: Mutex<(Reply, Vec<String>)>,
     changed: Condvar,
 }
@@ -86,13 +86,13 @@ impl Issuer {
         Self { url, state }
     }
 
-    /// Replies with this from now on, also to who waits.
+    /// Sets the reply, also for waiting requests.
     pub fn reply(&self, reply: Reply) {
         self.state.served.lock().unwrap().0 = reply;
         self.state.changed.notify_all();
     }
 
-    /// How many requests have come.
+    /// Number of requests so far.
     pub fn requests(&self) -> usize {
         self.state.served.lock().unwrap().1.len()
     }
@@ -102,7 +102,7 @@ impl Issuer {
         self.state.served.lock().unwrap().1.clone()
     }
 
-    /// Waits until more requests than these have come.
+    /// Waits until there were more than this many requests.
     pub fn wait_for_more_than(&self, requests: usize) {
         let served = self.state.served.lock().unwrap();
         let more = self.state.changed.wait_timeout_while(served, PATIENCE, |(_, seen)| seen.len() <= requests).unwrap();
@@ -114,7 +114,7 @@ impl Issuer {
         &self.url
     }
 
-    /// Claims that are good for an hour at a server that expects this issuer.
+    /// Claims that are valid for an hour at a server that expects this issuer.
     pub fn claims(&self, user: &str) -> Value {
         json!({ "sub": user, "exp": now() + 3600, "iss": self.url(), "aud": self.url() })
     }
@@ -128,7 +128,7 @@ impl State {
         let mut served = self.served.lock().unwrap();
         served.1.push(target.to_owned());
         self.changed.notify_all();
-        // Whoever asked may have gone.
+        // The client may have disconnected.
         if let Reply::Stall(bytes) = &served.0 {
             drop(connection.write_all(bytes));
         }

@@ -1,5 +1,5 @@
-//! What the tests stand on: a real server process, users with real tokens, and a client that holds every answer against
-//! the committed document.
+//! The base of the tests: a real server process, users with real tokens, and a client that validates every answer
+//! against the committed document.
 
 mod client;
 mod document;

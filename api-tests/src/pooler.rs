@@ -9,7 +9,7 @@ use std::{
 
 use crate::Cluster;
 
-/// A `PgBouncer` that pools transactions. It ends when it is dropped.
+/// A `PgBouncer` in transaction mode. It ends when it is dropped.
 #[derive(Debug)]
 pub struct Pooler {
     process: Child,
@@ -18,7 +18,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// A pooler with five connections for each database, and these further settings.
+    /// A pooler with five connections for each database, and these additional settings.
     pub fn start(cluster: &Cluster, settings: &[&str]) -> Self {
         let program = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/pgbouncer")).output().unwrap();
         assert!(program.status.success(), "{program:?}");
@@ -40,7 +40,7 @@ impl Pooler {
             ),
         )
         .unwrap();
-        // PgBouncer refuses to run as root.
+        // PgBouncer does not run as root.
         let readable = Command::new("chmod").args(["--recursive", "a+rX"]).arg(folder.path()).status().unwrap();
         assert!(readable.success());
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";

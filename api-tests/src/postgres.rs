@@ -1,4 +1,4 @@
-//! A PostgreSQL cluster of the tests' own, and a database in it for each test.
+//! A PostgreSQL cluster for the tests, with a database for each test.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -12,7 +12,7 @@ use std::{
 
 use postgres::{Client, NoTls};
 
-/// A running cluster. It ends, and takes its folder with it, when this process does.
+/// A running cluster. It ends with this process, and removes its folder.
 #[derive(Debug)]
 pub struct Cluster {
     /// Scheme, user, host and port of its URLs.
@@ -22,22 +22,22 @@ pub struct Cluster {
     own: Option<Own>,
 }
 
-/// A cluster that we have started.
+/// A cluster that the tests have started.
 #[derive(Debug)]
 struct Own {
     process: Child,
     port: u16,
     folder: String,
-    /// What it is told by, and answers to; taken when it shall end.
+    /// Its standard input and output. `None` after the end.
     console: Mutex<Option<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
-/// A database; one that others share a cluster with is dropped with this.
+/// A database. In a shared cluster, it is dropped with this value.
 #[derive(Debug)]
 pub struct PostgresDatabase {
     url: String,
     name: String,
-    /// Where to drop it, unless it goes with its cluster: a test may have stopped that.
+    /// The cluster to drop it in; `None` if it ends with its own cluster, which a test may have stopped.
     admin: Option<String>,
 }
 
@@ -55,13 +55,13 @@ impl Cluster {
     /// A cluster with a small disk, mounted at `small` in its folder.
     pub fn with_a_small_disk(size: &str) -> Self {
         let mut command = Command::new("unshare");
-        // Whoever is not root becomes it for the mount, and himself again for PostgreSQL.
+        // Users other than root become root for the mount, and themselves again for PostgreSQL.
         let root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         command.args(if root { &["--mount"][..] } else { &["--map-root-user", "--mount"] });
         Self::run(command.arg(SCRIPT).env("SMALL_DISK", size))
     }
 
-    /// A copy of this cluster that follows it, by the name `standby`, until it is promoted.
+    /// A standby of this cluster, with the name `standby`, until it is promoted.
     pub fn standby(&self) -> Self {
         let port = self.port().to_string();
         Self::run(Command::new(SCRIPT).arg("cluster_name=standby").env("STANDBY_OF", port))
@@ -80,7 +80,7 @@ impl Cluster {
         Self { base, parameters: "sslmode=disable".to_owned(), shared: false, own }
     }
 
-    /// The cluster that the tests share: `TEST_POSTGRES_URL`, or one of our own.
+    /// The shared cluster: `TEST_POSTGRES_URL`, or a new one.
     pub fn shared() -> &'static Self {
         static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| match std::env::var("TEST_POSTGRES_URL") {
             Ok(url) => {
@@ -108,7 +108,7 @@ impl Cluster {
         &self.own().folder
     }
 
-    /// Tells it to `stop`, `crash`, `start`, `freeze` or `thaw`, and waits until it has.
+    /// Sends the command `stop`, `crash`, `start`, `freeze` or `thaw`, and waits until it is done.
     pub fn tell(&self, command: &str) {
         let mut console = self.own().console.lock().unwrap();
         let (input, output) = console.as_mut().unwrap();
@@ -141,11 +141,11 @@ impl Cluster {
         self.connect().batch_execute(sql).unwrap();
     }
 
-    /// As [`Cluster::sql`], where the cluster may be starting.
+    /// As [`Cluster::sql`], but the cluster may be starting.
     ///
     /// # Errors
     ///
-    /// There is no connection, or it is lost.
+    /// If there is no connection, or it is lost.
     pub fn try_sql(&self, sql: &str) -> Result<(), postgres::Error> {
         Client::connect(&self.url("postgres"), NoTls)?.batch_execute(sql)
     }
@@ -155,7 +155,7 @@ impl Cluster {
         connect(&self.url("postgres"))
     }
 
-    /// Sets something for all sessions, those that are open included; an empty setting takes it back.
+    /// Changes a setting for all sessions, open ones included. An empty value resets it.
     pub fn set(&self, name: &str, value: &str) {
         let mut admin = self.connect();
         let set = if value.is_empty() {
@@ -168,7 +168,7 @@ impl Cluster {
     }
 }
 
-/// A process that stands still until this is dropped.
+/// A process that is stopped until this is dropped.
 #[derive(Debug)]
 pub struct Frozen(i32);
 
@@ -196,7 +196,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/postgres-cluster");
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // Its script ends when nothing more can be told to it.
+        // Its script ends when its standard input is closed.
         drop(self.console.lock().map(|mut console| console.take()));
         drop(self.process.wait());
     }
@@ -213,7 +213,7 @@ impl PostgresDatabase {
         &self.name
     }
 
-    /// Its URL by way of another port of this machine, such as that of a proxy; by several, which are tried in turn.
+    /// Its URL over other ports of this machine, such as those of proxies, which are tried in turn.
     pub fn url_by(&self, ports: &[u16]) -> String {
         let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let (user, rest) = self.url.split_once('@').unwrap();

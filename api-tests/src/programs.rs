@@ -6,7 +6,7 @@ use std::{
     sync::OnceLock,
 };
 
-/// The program, built as these tests are.
+/// The program, built like these tests.
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
@@ -22,12 +22,12 @@ pub fn binary() -> &'static Path {
     })
 }
 
-/// A library to preload into a server (`LD_PRELOAD`), which makes faults of the operating system. `faults.c` says which.
+/// A library to preload into a server (`LD_PRELOAD`). It simulates the faults of the operating system in `faults.c`.
 pub fn faults() -> &'static str {
     static LIBRARY: OnceLock<String> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let library = binary().with_file_name("libfaults.so");
-        // Other tests may be using the one that is there: it is replaced, not written to.
+        // Other tests may be using the existing file, so replace it instead of writing to it.
         let new = library.with_extension(std::process::id().to_string());
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/faults.c");
         let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&new).arg(source).status();

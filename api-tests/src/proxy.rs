@@ -1,4 +1,4 @@
-//! A line to a port of this machine, on which everything may happen that happens to networks.
+//! A proxy to a port of this machine that simulates faults of networks.
 
 use std::{
     io::{ErrorKind, Read, Write},
@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-/// Forwards connections. It ends, and cuts them, when it is dropped.
+/// Forwards connections. Closes them when it is dropped.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -23,9 +23,9 @@ struct State {
 #[derive(Debug, Default)]
 struct Rules {
     target: u16,
-    /// New connections are accepted, and that is all.
+    /// Accepts new connections, but forwards nothing.
     silent: bool,
-    /// Of connections accepted before the one of this number nothing comes through any more, and nobody hears of it.
+    /// Silently drops all data of connections before this number.
     lost_before: usize,
     accepted: usize,
     open: Vec<TcpStream>,
@@ -55,7 +55,7 @@ impl Proxy {
         Self { port, state }
     }
 
-    /// A proxy of the port that accepts connections and says nothing, until it [speaks](Self::speak).
+    /// A proxy that accepts connections and is silent, until [`Self::speak`].
     pub fn silent(target: u16) -> Self {
         let proxy = Self::to(target);
         proxy.rules().silent = true;
@@ -67,23 +67,23 @@ impl Proxy {
         self.port
     }
 
-    /// How many connections it has accepted.
+    /// Number of connections accepted so far.
     pub fn accepted(&self) -> usize {
         self.rules().accepted
     }
 
-    /// Forwards what has been silent so far.
+    /// Forwards connections from now on, also those that were silent.
     pub fn speak(&self) {
         self.rules().silent = false;
         self.state.changed.notify_all();
     }
 
-    /// Sends new connections to another port; those that are open stay where they are.
+    /// Sends new connections to another port. Open ones do not move.
     pub fn redirect(&self, target: u16) {
         self.rules().target = target;
     }
 
-    /// From now on swallows all that is sent on the connections which are open, either way; new ones work.
+    /// From now on, silently drops all data of open connections, in both directions. New ones work.
     pub fn lose(&self) {
         let mut rules = self.rules();
         rules.lost_before = rules.accepted + 1;
@@ -112,7 +112,7 @@ impl State {
         let rules = self.changed.wait_while(self.rules.lock().unwrap(), |rules| rules.silent && !rules.ended);
         let mut rules = rules.unwrap();
         let Some(far) = Some(rules.target).filter(|_| !rules.ended).and_then(|port| {
-            // To a port of this machine, so this takes no time.
+            // A port of this machine, so this takes no time.
             TcpStream::connect(("127.0.0.1", port)).ok()
         }) else {
             drop(near.shutdown(Shutdown::Both));
@@ -141,7 +141,7 @@ impl State {
                 break;
             }
         }
-        // Not even the end of a lost connection comes through.
+        // Even the end of a lost connection is not forwarded.
         let rules = self.rules.lock().unwrap();
         if number >= rules.lost_before || rules.ended {
             drop(to.shutdown(Shutdown::Both));

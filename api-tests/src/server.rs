@@ -17,19 +17,19 @@ use tempfile::TempDir;
 
 use crate::{Client, Cluster, Method, PostgresDatabase, SECRET, binary, token};
 
-/// How long anything that a server should do at once may take on a loaded machine.
+/// Time limit, on a loaded machine, for anything that a server should do at once.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Which database the server runs on.
+/// The database of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Database {
     /// A file in the server's folder.
     Sqlite,
-    /// A database of its own in the shared cluster.
+    /// A new database in the shared cluster.
     Postgres,
 }
 
-/// What servers on one database have in common.
+/// The state that servers on one database share.
 #[derive(Debug)]
 struct Place {
     folder: TempDir,
@@ -63,7 +63,7 @@ impl Server {
         Self::spawn(Place::new(database, environment))
     }
 
-    /// A server on a database that the test brings.
+    /// A server on a database of the test.
     pub fn on(database: PostgresDatabase, environment: &[(&str, &str)]) -> Self {
         let url = database.url().to_owned();
         Self::spawn(Place::on(Some(database), &url, environment))
@@ -74,14 +74,14 @@ impl Server {
         Self::spawn(Place::on(None, url, environment))
     }
 
-    /// What a server says that its database refuses.
+    /// The last line of a server that its database rejects.
     pub fn refusal(url: &str) -> String {
         let (status, line) = Self::failure(url);
         assert_eq!(status, Some(1), "{line}");
         line
     }
 
-    /// What a server says whose URL leads to something that cannot be its database.
+    /// The last line of a server with the URL of an unsuitable database.
     pub fn misuse(url: &str) -> String {
         let (status, line) = Self::failure(url);
         assert_eq!(status, Some(2), "{line}");
@@ -93,7 +93,7 @@ impl Server {
         Self::refused(&[("DATABASE_URL", url)])
     }
 
-    /// How a server ends that cannot start with these variables: its status and its last line.
+    /// The exit status and last line of a server that cannot start with these variables.
     pub fn refused(environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
         let environment = [&[("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")], environment].concat();
@@ -120,17 +120,17 @@ impl Server {
         starting.into_iter().map(|server| server.join().unwrap()).collect()
     }
 
-    /// A server whose SQLite file is on a disk of its own, of this size.
+    /// A server with its SQLite file on a separate disk of this size.
     pub fn on_a_small_disk(kib: usize) -> Self {
         Self::on_a_disk(kib, "")
     }
 
-    /// As [`Server::on_a_small_disk`], where a file `data/filler` takes all of it before the start.
+    /// As [`Server::on_a_small_disk`], but before the start a file `data/filler` fills the disk.
     pub fn on_a_full_disk(kib: usize) -> Self {
         Self::on_a_disk(kib, "cat /dev/zero > data/filler || true;")
     }
 
-    /// A server that logs to a file `log/lines` on a disk of its own, of this size. Its database is elsewhere.
+    /// A server that logs to a file `log/lines` on a separate disk of this size. Its database is elsewhere.
     pub fn logging_to_a_small_disk(kib: usize) -> Self {
         let script = format!("{} exec {} serve 2> log/lines", disk("log", kib), binary().display());
         let mut server = Self::launch(in_a_shell(&script), Place::new(Database::Sqlite, &[]));
@@ -158,7 +158,7 @@ impl Server {
         Self::run(in_a_shell(&script), Place::new(Database::Sqlite, &[]))
     }
 
-    /// Runs another command of the program, to its end, where the server runs and with its environment.
+    /// Runs another command of the program to its end, in the server's folder and with its environment.
     pub fn command(&self, arguments: &[&str]) -> Output {
         self.command_with(arguments, &[])
     }
@@ -175,7 +175,7 @@ impl Server {
         Self::spawn(self.place.clone())
     }
 
-    /// The server again, after its process has ended.
+    /// Starts the server again after its process has ended.
     pub fn restart(self) -> Self {
         self.sibling()
     }
@@ -203,7 +203,7 @@ impl Server {
         address
             .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.lines()))
             .clone_into(&mut server.address);
-        // It serves before its database does: wait for that, unless something is in the way.
+        // It listens before its database is ready: wait for that, unless the test expects a failure.
         server.wait_for_log(|line| {
             let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
             (is_ready || line["target"] == "todo_api::db::outage").then_some(())
@@ -245,7 +245,7 @@ impl Server {
         &self.address
     }
 
-    /// Where the process runs.
+    /// The working directory of the process.
     pub fn folder(&self) -> &Path {
         self.place.folder.path()
     }
@@ -262,7 +262,7 @@ impl Server {
         self.place.database.as_ref().expect("the server is on PostgreSQL").connect()
     }
 
-    /// Runs SQL that both databases understand; the number in the first row, or how many rows were changed.
+    /// Runs SQL for both databases. Returns the number in the first row, or the number of changed rows.
     pub fn sql(&self, sql: &str) -> i64 {
         let query = sql.trim_start().starts_with("SELECT");
         match &self.place.database {
@@ -273,7 +273,7 @@ impl Server {
         }
     }
 
-    /// The same folder with the file systems that the process sees.
+    /// The same folder, as the process sees it with its mounts.
     pub fn inner_folder(&self) -> PathBuf {
         format!("/proc/{}/cwd", self.pid()).into()
     }
@@ -283,8 +283,8 @@ impl Server {
         self.child.id()
     }
 
-    /// All lines that the server has logged so far. Lines are written in order, so once the line of a new request is there, all
-    /// lines before it are.
+    /// All lines that the server has logged so far. Lines are written in order, so once the line of a new request is
+    /// there, all lines before it are.
     pub fn log(&self) -> Vec<String> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let id = format!("so-far-{}", NEXT.fetch_add(1, Ordering::Relaxed));
@@ -299,7 +299,7 @@ impl Server {
         self.log.lines.lock().unwrap().clone()
     }
 
-    /// Waits until `found` likes a log line, and gives what it made of it.
+    /// Waits for a log line for which `found` returns a value, and returns that.
     pub fn wait_for_log<T>(&self, found: impl Fn(&Value) -> Option<T>) -> T {
         let lines = self.log.lines.lock().unwrap();
         let mut hit = None;
@@ -311,12 +311,12 @@ impl Server {
                 hit.is_none()
             })
             .unwrap();
-        // A panic that had the log locked would end all tests, since the log is printed at the end.
+        // A panic with the locked log would end all tests, because the log is printed at the end.
         drop(lines);
         hit.unwrap_or_else(|| panic!("no such log line among {:#?}", self.lines()))
     }
 
-    /// Keeps every write waiting until the guard is dropped.
+    /// Locks the database for writes until the guard is dropped.
     pub fn hold_writes(&self) -> Box<dyn std::any::Any> {
         match &self.place.database {
             None => {
@@ -343,7 +343,7 @@ impl Server {
         self.child.wait().unwrap()
     }
 
-    /// Ends the process as a power cut would.
+    /// Kills the process.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -388,7 +388,7 @@ fn in_a_shell(script: &str) -> Command {
     command
 }
 
-/// The commands that mount a disk of this size at a folder.
+/// The commands to mount a disk of this size at a folder.
 fn disk(folder: &str, kib: usize) -> String {
     format!("mkdir {folder}; mount -t tmpfs -o size={kib}k tmpfs {folder};")
 }

@@ -1,4 +1,4 @@
-//! Tokens, signed as a sign-in signs them, or as an attacker would.
+//! Tokens, of a sign-in or of an attacker.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,15 +14,15 @@ use aws_lc_rs::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// The secret that test servers share with their sign-in.
+/// The shared secret of test servers.
 pub const SECRET: &str = "0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b";
 
-/// A token of the user, good for an hour.
+/// A token of the user, valid for an hour.
 pub fn token(user: &str) -> String {
     sign(&json!({ "sub": user, "exp": now() + 3600 }))
 }
 
-/// A token with these claims, by [`SECRET`].
+/// A token with these claims, signed with [`SECRET`].
 pub fn sign(claims: &Value) -> String {
     SigningKey::secret(SECRET).token(claims)
 }
@@ -42,7 +42,7 @@ pub fn encode(bytes: impl AsRef<[u8]>) -> String {
 pub struct SigningKey {
     /// `alg`
     pub algorithm: &'static str,
-    /// `kid`, where the key has one.
+    /// `kid`, if the key has one.
     pub id: Option<String>,
     pair: Pair,
 }
@@ -56,13 +56,13 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Signs with HS256, or what a server takes for it.
+    /// Signs with HS256, under any `alg`.
     pub fn secret(secret: impl AsRef<[u8]>) -> Self {
         let pair = Pair::Secret(hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()).into());
         Self { algorithm: "HS256", id: None, pair }
     }
 
-    /// A new pair of keys for a public algorithm.
+    /// A new key pair for a public-key algorithm.
     pub fn generate(algorithm: &'static str, id: &str) -> Self {
         let rsa = || Box::new(RsaKeyPair::generate(KeySize::Rsa2048).unwrap());
         let pair = match algorithm {
@@ -75,7 +75,7 @@ impl SigningKey {
         Self { algorithm, id: Some(id.to_owned()), pair }
     }
 
-    /// The bytes of the public key, in the form that its type is known by.
+    /// The bytes of the public key, in the usual form of its type.
     pub fn public(&self) -> &[u8] {
         match &self.pair {
             Pair::Secret(_) => panic!("a secret has no public part"),
@@ -103,7 +103,7 @@ impl SigningKey {
         jwk
     }
 
-    /// The header that a token by this key has.
+    /// The header of a token by this key.
     pub fn header(&self) -> Value {
         let mut header = json!({ "alg": self.algorithm });
         if let Some(id) = &self.id {
@@ -117,7 +117,7 @@ impl SigningKey {
         self.raw(&self.header().to_string(), claims.to_string())
     }
 
-    /// A token with any header and payload, signed over whatever they are.
+    /// A token with any header and payload, and a matching signature.
     pub fn raw(&self, header: &str, payload: impl AsRef<[u8]>) -> String {
         let message = format!("{}.{}", encode(header), encode(payload));
         format!("{message}.{}", encode(self.signature(message.as_bytes())))

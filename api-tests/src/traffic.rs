@@ -1,4 +1,4 @@
-//! What of the document some test has made the server answer.
+//! Records the parts of the document that tests have seen.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ fn folder() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/traffic"))
 }
 
-/// Notes that a test saw this part of the document: an operation, a status, perhaps a header.
+/// Records that a test has seen this part of the document: an operation, a status, perhaps a header.
 pub(crate) fn record(part: &[&str]) {
     static SEEN: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
     let line = part.join(" ") + "\n";
@@ -25,7 +25,7 @@ pub(crate) fn record(part: &[&str]) {
     }
 }
 
-/// The parts of the document that no test saw since `target/traffic` was removed.
+/// The parts of the document that no test has seen since `target/traffic` was removed.
 pub fn unseen() -> Vec<String> {
     let files = fs::read_dir(folder()).into_iter().flatten();
     let seen: String = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();

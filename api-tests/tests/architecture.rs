@@ -1,4 +1,4 @@
-//! The rules of the house, read off its source.
+//! The rules of the architecture, checked in the source.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +26,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
     files.iter().map(|path| (name(path), fs::read_to_string(path).unwrap())).collect()
 }
 
-/// Fails for each file that says one of the words, but for those allowed to.
+/// Fails for each file that contains one of the words, except the allowed files.
 fn only(allowed: &[&str], words: &[&str]) {
     for (file, text) in sources() {
         for word in words {
@@ -37,18 +37,18 @@ fn only(allowed: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn only_the_connection_layer_knows_which_database_runs() {
+fn only_the_connection_layer_names_a_database() {
     only(&["db/"], &["rusqlite", "tokio_postgres::", "DbBackend", "Sqlite("]);
     only(&["db/"], &["SELECT ", "INSERT INTO ", "UPDATE ", "DELETE FROM ", "BEGIN"]);
 }
 
 #[test]
-fn only_the_tasks_folder_knows_the_entities() {
+fn only_the_tasks_folder_uses_the_entities() {
     only(&["tasks/", "db/"], &["sea_orm", "entity::"]);
 }
 
 #[test]
-fn the_store_knows_no_http_and_the_operations_no_sql() {
+fn the_store_does_not_use_http_and_the_operations_do_not_use_sql() {
     let sources = sources();
     let text = |file: &str| sources.iter().find(|(name, _)| name == file).unwrap().1.as_str();
     assert!(!text("tasks/store.rs").contains("poem"));
@@ -56,8 +56,8 @@ fn the_store_knows_no_http_and_the_operations_no_sql() {
 }
 
 #[test]
-fn only_the_problem_picks_the_status_of_an_error() {
-    // The unit test of a panic stands in app.rs.
+fn only_the_problem_module_chooses_the_status_of_an_error() {
+    // app.rs has the unit test of a panic.
     only(&["http/problem/", "http/app.rs"], &["StatusCode::INTERNAL_SERVER_ERROR"]);
     only(
         &["http/problem/"],
@@ -79,7 +79,7 @@ fn only_the_problem_picks_the_status_of_an_error() {
     );
 }
 
-/// The modules from top to bottom: each imports only those below it.
+/// The modules from top to bottom. Each imports only modules below it.
 const LAYERS: [&str; 14] = [
     "main",
     "lib",
@@ -120,12 +120,12 @@ fn neither_tokens_nor_documents_nor_databases_need_the_http_server() {
 }
 
 #[test]
-fn no_module_imports_itself_by_way_of_others() {
+fn no_module_imports_itself_through_others() {
     let folders: BTreeSet<String> = sources().iter().filter_map(|(file, _)| parent(file)).collect();
     assert!(folders.contains("http") && folders.contains("db/postgres"), "{folders:?}");
     for folder in folders {
         let mut left = siblings(&folder);
-        // Whatever imports nothing that is left is in no circle.
+        // A module that imports none of the remaining ones is in no cycle.
         while let Some(module) = left.iter().find(|(_, imported)| !imported.iter().any(|one| left.contains_key(one))) {
             let module = module.0.clone();
             left.remove(&module);
@@ -148,8 +148,8 @@ fn parent(file: &str) -> Option<String> {
     file.rsplit_once('/').map(|(folder, _)| folder.to_owned())
 }
 
-/// The modules of a folder of `src`, each with those of them that it imports, read off the code without comments and unit
-/// tests.
+/// The modules of a folder of `src`, each with those of them that it imports, read off the code without comments and
+/// unit tests.
 fn siblings(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
     let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
     let mut imports = BTreeMap::<String, BTreeSet<String>>::new();
@@ -163,7 +163,7 @@ fn siblings(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
         for path in [format!("crate::{}", prefix.replace('/', "::")), "super::".repeat(depth)] {
             for (start, _) in code.match_indices(&path) {
                 let (before, behind) = (&code[..start], &code[start + path.len()..]);
-                // Longer paths of `super` lead to another folder.
+                // Longer paths of `super` are in another folder.
                 if before.ends_with("super::") || behind.starts_with("super::") {
                     continue;
                 }

@@ -1,5 +1,5 @@
-//! Schemathesis derives requests from the document, good ones and bad ones, alone and in sequences along its links, and holds the
-//! answers against it. `CONFORMANCE_EXAMPLES` says how many for each operation.
+//! Schemathesis derives requests from the document, good ones and bad ones, alone and in sequences along its links, and
+//! holds the answers against it. `CONFORMANCE_EXAMPLES` says how many for each operation.
 
 use std::{path::Path, process::Command};
 

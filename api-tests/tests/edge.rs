@@ -1,4 +1,4 @@
-//! What does not depend on the database: tokens, errors, connections, the documents, the command line.
+//! Tests that do not depend on the database: tokens, errors, connections, the documents, the command line.
 
 mod edge {
     mod attacks;

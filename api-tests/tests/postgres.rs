@@ -1,4 +1,4 @@
-//! What users see of their tasks, on PostgreSQL; and what befalls a database behind a network.
+//! The common tests on PostgreSQL, and tests of a database behind a network.
 
 use api_tests::Database;
 

@@ -1,4 +1,4 @@
-//! What users see of their tasks, on SQLite.
+//! The common tests on SQLite, and tests of its file.
 
 use api_tests::Database;
 

@@ -1,1 +1,1 @@
-"""What the benchmarks share."""
+"""The common parts of the benchmarks."""

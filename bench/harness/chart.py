@@ -1,9 +1,9 @@
-"""Line charts as SVG, one panel a subject, light or dark as the reader has it: no library draws both in one file."""
+"""Line charts as SVG, one panel per subject, for light and dark mode: no library draws both in one file."""
 
 import html
 import math
 
-# Pairs for light and dark paper, to be told apart with any colour vision.
+# Pairs for light and dark mode, distinguishable with any colour vision.
 SERIES = (
     ("#0072b2", "#56b4e9"),
     ("#d55e00", "#ff8a3d"),
@@ -67,7 +67,7 @@ def _text(x, y, content, kind=""):
 
 
 def _ticks(lowest, highest, logarithmic):
-    """Round numbers, the first not above the lowest, or nothing, and the last not below the highest."""
+    """Round numbers. The first is 0 or at most the lowest value, the last at least the highest."""
     if logarithmic:
         decades = range(math.floor(math.log10(lowest)), math.floor(math.log10(highest)) + 2)
         return [10.0**decade for decade in decades]

@@ -1,4 +1,4 @@
-"""How long a start takes, and how much memory a server has that nobody asks."""
+"""Measures the time of a start, and the memory of an idle server."""
 
 import contextlib
 import itertools
@@ -12,7 +12,7 @@ USER = users.name(0)
 
 
 def start_over_and_over(options):
-    """Starts each server on a database with a user's tasks in it, in rounds; prints the medians, and returns all."""
+    """Starts each server on a database with a user's tasks, in rounds. Prints the medians, and returns all results."""
     rounds = {}
     with contextlib.ExitStack() as stack:
         for (name, binary), kind in itertools.product(options.server, options.database):

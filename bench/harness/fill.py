@@ -1,4 +1,4 @@
-"""A database with many tasks, filled by SQL: through the API ten million would take hours."""
+"""Fills a database with many tasks by SQL: ten million through the API would take hours."""
 
 import contextlib
 import datetime
@@ -14,12 +14,12 @@ DAY = 86_400
 
 
 def owners(rows):
-    """How many users there are, with as many tasks each as a page has."""
+    """The number of users, with one page of tasks each."""
     return max(1, rows // users.TASKS)
 
 
 def fill(binary, database, rows):
-    """Has the server make its schema, and fills it with users who have created tasks in turn, one a second."""
+    """Lets the server create its schema, and fills it with users who create tasks in turn, one per second."""
     environment = {"DATABASE_URL": database.url}
     migrate = [binary, "migrate"]
     subprocess.run(migrate, cwd=database.folder, env=environment, stdout=subprocess.DEVNULL, check=True)
@@ -31,7 +31,7 @@ def fill(binary, database, rows):
 
 
 def _task(owner, turn, of_owners, oldest):
-    """The columns but for the owner; times in seconds."""
+    """The columns except the owner; times in seconds."""
     number = turn * of_owners + owner
     created = oldest + number
     uuid7 = created * 1000 << 80 | 7 << 76 | 2 << 62 | random.getrandbits(62)
@@ -41,7 +41,7 @@ def _task(owner, turn, of_owners, oldest):
 
 
 def _fill_sqlite(file, of_owners, oldest):
-    """By owner, in the order of the table, which is then written once."""
+    """By owner, in the order of the table, so that each page is written once."""
 
     def rows():
         for owner in range(of_owners):
@@ -61,7 +61,7 @@ def _fill_sqlite(file, of_owners, oldest):
 
 
 def _fill_postgres(url, of_owners, oldest):
-    """In the order of creation, which is that of the table, as if users had come and gone."""
+    """In the order of creation, which is the order of the table, as with real users."""
 
     def rows():
         for turn in range(users.TASKS):
@@ -72,7 +72,7 @@ def _fill_postgres(url, of_owners, oldest):
 
     names = (f"{users.name(owner)}\t{_time(oldest)}\n" for owner in range(of_owners))
     _psql(url, names, "COPY users (id, created_at) FROM STDIN")
-    # As a replica does: the owners are known to be there.
+    # Like a replica, without checking foreign keys: the owners exist.
     _psql(url, rows(), "SET session_replication_role = replica", f"COPY tasks ({COLUMNS}) FROM STDIN")
     _psql(url, (), "VACUUM ANALYZE", "CHECKPOINT")
 
@@ -85,7 +85,7 @@ def _psql(url, lines, *commands):
     options = [part for command in commands for part in ("--command", command)]
     command = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", *options, url]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
-    # psql ends early where it fails, and says why.
+    # If psql fails, it ends early with the reason.
     with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.writelines(lines)
     if process.wait():

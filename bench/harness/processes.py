@@ -1,4 +1,4 @@
-"""What /proc tells of processes: who they are, the CPU time and the memory that they take."""
+"""Processes in /proc: their names, CPU time and memory."""
 
 import os
 import pathlib
@@ -13,7 +13,7 @@ def _numbers(folder):
 
 
 def _stat(pid):
-    """The name of a process and the fields after it, from the parent's number on; `None` where it is gone."""
+    """The name of a process and the fields after it, from the parent's id on; `None` if it has ended."""
     try:
         text = (PROC / str(pid) / "stat").read_text()
     except OSError:
@@ -23,7 +23,7 @@ def _stat(pid):
 
 
 def tree(*roots):
-    """These processes and all that descend from them."""
+    """These processes and all their descendants."""
     children = {}
     for pid in _numbers(PROC):
         if found := _stat(pid):
@@ -61,7 +61,7 @@ def _open_files(pid):
 
 
 def cpu_seconds(pids):
-    """CPU time of all their threads, to the nanosecond, and of the children that they have buried."""
+    """CPU time of all their threads, in nanosecond resolution, and of their ended children."""
     total = 0.0
     for pid in pids:
         try:
@@ -74,13 +74,13 @@ def cpu_seconds(pids):
 
 
 def busy_seconds():
-    """CPU time of the whole machine, with what a hypervisor took away."""
+    """CPU time of the whole machine, including the time that a hypervisor took."""
     user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, (PROC / "stat").read_text().split()[1:9])
     return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 def pss_mib(pids):
-    """Their memory, where each shared page counts in part for each who shares it."""
+    """Their memory. Each process that shares a page counts a part of it (PSS)."""
     total = 0
     for pid in pids:
         try:
@@ -92,7 +92,7 @@ def pss_mib(pids):
 
 
 class Peak(threading.Thread):
-    """The most memory that processes have while a `with` lasts."""
+    """The maximum memory of processes during a `with`."""
 
     def __init__(self, pids):
         super().__init__(daemon=True)

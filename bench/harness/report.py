@@ -1,4 +1,4 @@
-"""Tables and JSON of what was measured."""
+"""Tables and JSON of the measurements."""
 
 import itertools
 import json
@@ -37,7 +37,7 @@ def medians(rounds):
 
 
 def pairs(targets):
-    """Whom to divide by whom: the first server by each other on its database, each number of rows by the first."""
+    """The pairs to compare: the first server with each other one, and each number of rows with the first."""
     first = targets[0]
 
     def related(target, other):
@@ -85,7 +85,7 @@ def _ratio(figure, ours, theirs):
 
 
 def entries(targets, cases, results):
-    """What goes into the JSON of each server and case."""
+    """The JSON of each server and case."""
     for target in targets:
         for case in cases:
             rounds = results[target.label, case]
@@ -94,7 +94,7 @@ def entries(targets, cases, results):
 
 
 def write_json(file, found):
-    """The measurements, and on what machine they were taken."""
+    """The measurements, and the machine."""
     cpuinfo = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
     cpu = [line.partition(": ")[2].strip() for line in cpuinfo if line.startswith("model name")]
     machine = {"cpus": os.cpu_count(), "cpu": cpu[0] if cpu else None, "kernel": platform.release()}

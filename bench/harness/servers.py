@@ -1,4 +1,4 @@
-"""The servers under test and their databases: started fresh, and ended where the `with` ends."""
+"""The servers under test and their databases: they start with a `with`, and end with it."""
 
 import contextlib
 import dataclasses
@@ -22,7 +22,7 @@ SECRET = "only-for-benchmarks-0123456789-abcdefgh"
 
 @dataclasses.dataclass(frozen=True)
 class Database:
-    """An address, a folder for the server to work in, and the process that a database server descends from."""
+    """The URL of the database, the server's working directory, and the parent process of the database server."""
 
     url: str
     folder: pathlib.Path
@@ -40,7 +40,7 @@ def _sqlite():
 
 @contextlib.contextmanager
 def _postgres():
-    # A session of its own: Ctrl-C must not end it before its clients, but the end of its input does.
+    # Its own session: Ctrl-C must not end it before its clients. The end of its input does.
     command = ROOT / "api-tests" / "postgres-cluster"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     cluster = subprocess.Popen([command], text=True, start_new_session=True, **pipes)
@@ -60,7 +60,7 @@ DATABASES = {"sqlite": _sqlite, "postgres": _postgres}
 
 
 class Server:
-    """A process of ours on a free port. Its log is kept in memory, where it costs no disk and no other process."""
+    """A process on a free port. Its log stays in memory, so it needs no disk and no other process."""
 
     def __init__(self, binary, database, secret):
         self.database = database
@@ -98,7 +98,7 @@ class Server:
         return self.database.processes()
 
     def forget_log(self):
-        # The offset is shared with the server, which goes on at the beginning.
+        # The server shares the offset, and continues at the beginning.
         os.ftruncate(self.log, 0)
         os.lseek(self.log, 0, os.SEEK_SET)
 
@@ -110,7 +110,7 @@ class Server:
 
 @contextlib.contextmanager
 def serve(binary, database, secret=SECRET):
-    """A server while the `with` lasts; one that ended before is an error."""
+    """A server during the `with`. It is an error if it ends before."""
     server = Server(binary, database, secret)
     try:
         yield server
@@ -121,7 +121,7 @@ def serve(binary, database, secret=SECRET):
 
 
 class Peer:
-    """A server that somebody else has started on this machine."""
+    """A server on this machine that the benchmark has not started."""
 
     def __init__(self, url):
         parts = urllib.parse.urlsplit(url)
@@ -129,15 +129,15 @@ class Peer:
             raise SystemExit(f"{url} is not http://HOST:PORT")
         self.address = socket.gethostbyname(parts.hostname), parts.port or 80
         if not ipaddress.ip_address(self.address[0]).is_loopback:
-            raise SystemExit(f"{url} is not on this machine, whose CPU time and memory are measured")
+            raise SystemExit(f"{url} is not on this machine: only its CPU time and memory can be measured")
         if not self.processes():
-            raise SystemExit(f"{url}: nobody listens there, or it is not permitted to look at who does")
+            raise SystemExit(f"{url}: no process listens there, or its id is not visible without more rights")
 
     def processes(self):
         return processes.tree(*processes.listeners(self.address[1])) - self.database_processes()
 
     def database_processes(self):
-        """Every PostgreSQL here that is not of this benchmark: which of them the server uses cannot be seen."""
+        """All other PostgreSQL processes of this machine, because it is unknown which of them the server uses."""
         return processes.named("postgres") - processes.tree(os.getpid())
 
     def forget_log(self):
@@ -149,7 +149,7 @@ class Peer:
 
 @dataclasses.dataclass
 class Target:
-    """What is measured: a server, the names to report it by, and the folder with its seeds."""
+    """The subject of a measurement: a server, its names in the report, and the folder with its seeds."""
 
     server: Server | Peer
     name: str
@@ -171,7 +171,7 @@ def short(number):
 
 
 def require(**programs):
-    """Ends the program where one that it needs is missing; the values are what `scripts/require` calls them."""
+    """Ends the program if a required one is missing. The values are the names in `scripts/require`."""
     for program, package in programs.items():
         if not shutil.which(program):
             raise SystemExit(f"{program} is missing: scripts/require {package}")

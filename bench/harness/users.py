@@ -1,4 +1,4 @@
-"""Users of the API: their tokens, their connections, and the tasks that they have to begin with."""
+"""Users of the API: their tokens, connections and first tasks."""
 
 import base64
 import concurrent.futures
@@ -14,12 +14,12 @@ DESCRIPTION = "Some sixty characters, as many as people write of a task."
 
 
 def name(number):
-    """Of fixed length, so that users sort as their numbers do."""
+    """Of fixed length, so that users sort like their numbers."""
     return f"user-{number:07}"
 
 
 def token(secret, user):
-    """A token for a day, signed as an auth server with a shared secret does (HS256)."""
+    """A token for a day, signed with the shared secret (HS256)."""
     parts = {"alg": "HS256", "typ": "JWT"}, {"sub": user, "exp": int(time.time()) + 86400}
     text = b".".join(_base64(json.dumps(part).encode()) for part in parts)
     return (text + b"." + _base64(hmac.digest(secret.encode(), text, hashlib.sha256))).decode()
@@ -30,7 +30,7 @@ def _base64(content):
 
 
 class Client:
-    """One kept connection, as one user."""
+    """One persistent connection of one user."""
 
     def __init__(self, address, token):
         self.connection = http.client.HTTPConnection(*address, timeout=60)
@@ -45,13 +45,13 @@ class Client:
         self.connection.close()
 
     def try_to(self, method, path, body=None):
-        """The answer and its content, whatever it says."""
+        """The answer and its content, for any status."""
         self.connection.request(method, path, body and json.dumps(body), self.headers)
         answer = self.connection.getresponse()
         return answer, answer.read()
 
     def ask(self, method, path, body=None):
-        """The answer and its content; ends the program where it is an error."""
+        """The answer and its content. Ends the program if it is an error."""
         answer, content = self.try_to(method, path, body)
         if answer.status >= 400:
             raise SystemExit(f"{method} {path}: {answer.status} {content[:200]!r}")
@@ -59,7 +59,7 @@ class Client:
 
 
 def furnish(address, secret, user):
-    """Gives a user as many tasks as a page has, and returns their ids. Does nothing where they are there."""
+    """Creates one page of tasks for a user, if they do not exist yet. Returns their ids."""
     with Client(address, token(secret, user)) as client:
         ids = [task["id"] for task in json.loads(client.ask("GET", f"/api/tasks?limit={TASKS}")[1])]
         while len(ids) < TASKS:
@@ -69,7 +69,7 @@ def furnish(address, secret, user):
 
 
 def seed(address, secret, readers, writers, folder):
-    """Furnishes the readers through the API, and writes down for `load.lua` who there is and which tasks they have."""
+    """Creates the tasks of the readers through the API, and writes the users and their tasks for `load.lua`."""
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         tasks = list(pool.map(lambda user: furnish(address, secret, user), readers))
     lines = [

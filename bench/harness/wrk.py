@@ -1,4 +1,4 @@
-"""One measurement: wrk drives a server, and the CPU time and memory of all who take part are counted."""
+"""One measurement: wrk drives a server. Counts the CPU time and memory of all involved processes."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ OPERATIONS = ("get", "list", "patch", "toggle", "post", "put", "delete", "mixed"
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is asked of each server. Without a rate every connection asks again as soon as it is answered."""
+    """The load on each server. Without a rate, each connection sends its next request after its answer."""
 
     op: str
     connections: int
@@ -27,7 +27,7 @@ def measure(target, case, seconds, threads=1, sequence=1):
     """The figures of one case."""
     if case.op != "delete":
         return _run(target, case, seconds, threads, sequence)
-    # What is deleted must be there, so that tasks are created first; more of them where that was too few.
+    # Tasks must exist to be deleted, so create them first, and more of them if they were too few.
     create = Case("stock", case.connections)
     for seconds_to_create in (2 * seconds, 8 * seconds, 32 * seconds):
         (target.seeds / "stock").write_text("")
@@ -71,7 +71,7 @@ def _run(target, case, seconds, threads, sequence):
 
 
 def _wrk(target, case, seconds, threads, sequence):
-    """What `load.lua` prints at its end, and the CPU time of wrk."""
+    """The output of `load.lua` at its end, and the CPU time of wrk."""
     host, port = target.server.address
     pause = 1000 * case.connections / case.rate if case.rate else 0
     options = [f"-t{threads}", f"-c{case.connections}", f"-d{seconds}s", "--timeout=10s", f"--script={SCRIPT}"]

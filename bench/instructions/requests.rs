@@ -1,4 +1,4 @@
-//! What a request costs, in instructions: the application as `todo-api serve` builds it, on SQLite, called in process.
+//! Counts the instructions of requests. Calls the application of `todo-api serve` on SQLite, in this process.
 
 use std::{env, hint::black_box, mem, sync::Arc};
 
@@ -27,15 +27,15 @@ use todo_api::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// Calls before those that count, which fill caches: of statements, of the allocator.
+/// Uncounted calls that fill the caches of statements and of the allocator.
 const WARM_UP: usize = 20;
 const TASKS: usize = 100;
 const ALL: &str = "/api/tasks";
-/// The braces stand for the id of a task.
+/// The braces are replaced by the id of a task.
 const ONE: &str = "/api/tasks/{}";
 const NEW: &str = r#"{"title": "Buy milk", "description": "Two bottles", "due_date": "2030-01-02T10:00:00+01:00"}"#;
 
-/// What `todo-api serve` takes where nothing else is set.
+/// The default configuration of `todo-api serve`.
 fn settings(name: &str, value: &str) -> Settings {
     let options = config::options(&[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]);
     Settings::of(Command::new("todo-api").args(options).get_matches_from(["todo-api", name, value])).unwrap()
@@ -51,7 +51,7 @@ fn verifier(settings: &mut Settings) -> Verifier {
     }
 }
 
-/// A request, and the status that answers it every time.
+/// A request, and the status of all its answers.
 struct Call {
     method: Method,
     path: &'static str,
@@ -79,7 +79,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// How many calls count: enough to lose in them what varies from run to run, and what the end of the process costs.
+/// Number of counted calls: enough to hide the variation between runs, and the cost of the process's end.
 fn calls() -> usize {
     env::var("CALLS").map_or(1, |calls| calls.parse().unwrap())
 }
@@ -94,7 +94,7 @@ struct Server {
 }
 
 impl Server {
-    /// A server that has some tasks, and has answered this call already.
+    /// A server with some tasks, after its first answers to this call.
     fn warm(call: Call) -> Self {
         let (runtime, mut settings) = (runtime(), settings("--better-auth-secret", SECRET));
         let (database, serve) = (Database::read(&mut settings).unwrap(), Serve::read(&mut settings).unwrap());
@@ -216,7 +216,7 @@ fn verify(token: Token) {
 library_benchmark_group!(name = cost, benchmarks = [request, verify]);
 
 main!(
-    // SQLite's writer has a thread of its own. All threads count, from the start of the function that is measured.
+    // SQLite's writer has its own thread. All threads count, from the start of the measured function.
     config = LibraryBenchmarkConfig::default().sandbox(Sandbox::new(true)).tool(
         Callgrind::with_args(["--cache-sim=no", "--separate-threads=no", "--zero-before=*::__gungraun_wrapper_mod::*"])
             .entry_point(EntryPoint::None)

@@ -1,8 +1,8 @@
 import type { components, operations } from "./schema.js";
 
-/** The body of every error answer; branch on its `code`. */
+/** The body of every error answer. Branch on its `code`. */
 export type Problem = components["schemas"]["Problem"];
-/** What went wrong, for programs. */
+/** The kind of error, for programs. */
 export type ProblemCode = components["schemas"]["ProblemCode"];
 
 type Content<Declared> = Declared extends { content: { "application/json": infer Data } }
@@ -13,17 +13,17 @@ type Content<Declared> = Declared extends { content: { "application/json": infer
 
 type ETag<Declared> = Declared extends { headers: { ETag: infer Value } } ? { etag: Value } : { etag?: undefined };
 
-/** What an operation answers: one of the statuses that the contract declares, with its `data` or its `error`. */
+/** The answer of an operation: one of the declared statuses, with its `data` or its `error`. */
 export type Answer<Id extends keyof operations, Declared = operations[Id]["responses"]> = {
   [Status in keyof Declared]: Content<Declared[Status]> &
     ETag<Declared[Status]> & { status: Status; response: Response };
 }[keyof Declared];
 
-/** Thrown by `unwrap` and `listAll` for any error, and by the other methods for one that is not the API's own. */
+/** `unwrap` and `listAll` throw it for any error, the other methods only if the answer is not from the API. */
 export class TodoApiError extends Error {
   override readonly name = "TodoApiError";
   readonly response: Response;
-  /** Absent where something else answered in place of the API, such as a proxy. */
+  /** Absent if the answer is not from the API, but for example from a proxy. */
   readonly problem: Problem | undefined;
 
   constructor(response: Response, problem?: Problem) {
@@ -37,7 +37,7 @@ export class TodoApiError extends Error {
   }
 }
 
-/** The data of an answer; throws a `TodoApiError` where it is an error. */
+/** The data of an answer. Throws a `TodoApiError` if the answer is an error. */
 export function unwrap<A extends { data?: unknown; error?: Problem | undefined; response: Response }>(
   answer: A,
 ): Exclude<A, { error: Problem }>["data"] {
@@ -45,7 +45,7 @@ export function unwrap<A extends { data?: unknown; error?: Problem | undefined; 
   return answer.data;
 }
 
-/** Gives the result of openapi-fetch the form of an `Answer`. */
+/** Converts a result of openapi-fetch to an `Answer`. */
 export async function answer<Id extends keyof operations>(
   exchange: Promise<{ data?: unknown; error?: unknown; response: Response }>,
 ): Promise<Answer<Id>> {
@@ -57,7 +57,7 @@ export async function answer<Id extends keyof operations>(
   return read as Answer<Id>;
 }
 
-/** The code of an answer that has not been read, and is left unread. */
+/** The code of an unread answer, which stays unread. */
 export async function codeOf(response: Response): Promise<ProblemCode | undefined> {
   return isProblem(response) ? ((await response.clone().json()) as Problem).code : undefined;
 }

@@ -21,7 +21,7 @@ export type TodoClientOptions = {
   /** Where the API is; the paths of the contract are appended. */
   baseUrl: string;
   retry?: RetryOptions;
-  /** Used in place of the global `fetch`. */
+  /** Used instead of the global `fetch`. */
   fetch?: Fetch;
 } & (User | Lasting);
 
@@ -41,12 +41,12 @@ export interface RequestOptions {
 }
 
 export interface CreateOptions extends RequestOptions {
-  /** Stands for this task: a create with a key that was used already gives the task that was created then. */
+  /** Identifies this create: a second create with the same key returns the first task. */
   idempotencyKey?: string;
 }
 
 export interface ReadOptions extends RequestOptions {
-  /** The ETag of the version that the caller has. */
+  /** The ETag of the caller's version. */
   ifNoneMatch: string | undefined;
 }
 
@@ -60,20 +60,20 @@ export interface ConditionalOptions extends RequestOptions {
 
 type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
 
-/** The operations of the API, under their names in the contract, and `listAll`. */
+/** The operations of the API, with their names in the contract, and `listAll`. */
 export interface TodoClient {
-  /** One page of the tasks; `nextCursor` tells where the next one begins. */
+  /** One page of the tasks; `nextCursor` is the cursor of the next page. */
   listTasks(query?: TaskQuery, options?: RequestOptions): Promise<Answer<"listTasks">>;
-  /** The tasks of all pages, each of which is fetched when it is needed. Throws what fails. */
+  /** The tasks of all pages. Fetches each page when it is needed. Throws a `TodoApiError` if one fails. */
   listAll(query?: TaskQuery, options?: RequestOptions): AsyncGenerator<Task, void, void>;
-  /** Creates a task once, however often the request is sent: it has an `Idempotency-Key`, a new one by default. */
+  /** Creates a task once, even if the request is repeated: it has an `Idempotency-Key`, by default a new one. */
   createTask(task: TaskCreate, options?: CreateOptions): Promise<Answer<"createTask">>;
-  /** Reads a task. With `ifNoneMatch` the answer is a 304, without data, where the task has not changed. */
+  /** Reads a task. With `ifNoneMatch`, the answer is a 304 without data if the task has not changed. */
   getTask(id: string, options: ReadOptions): Promise<Answer<"getTask">>;
   getTask(id: string, options?: RequestOptions & { ifNoneMatch?: never }): Promise<FullAnswer>;
-  /** Changes the fields in `change` and no other; `null` clears. */
+  /** Changes only the fields in `change`; `null` clears a field. */
   updateTask(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Answer<"updateTask">>;
-  /** Sets whether the task is done; without a state toggles it, which is never repeated. */
+  /** Sets `completed`. Without a state, toggles it; the client never repeats that. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
   /** Forgets the cached token, so that it does not outlive a sign-out; the next request calls the `token` function. */
@@ -143,8 +143,8 @@ function write(id: string, options: WriteOptions = {}) {
 }
 
 /**
- * A key to keep with a form, so that sending it again after a lost answer makes no second task. Unlike
- * `crypto.randomUUID` this also works on pages without TLS, such as a development server on another machine.
+ * A new idempotency key. Keep it with a form, so that sending the form again after a lost answer creates no second task.
+ * Unlike `crypto.randomUUID`, this also works on pages without TLS, such as a development server on another machine.
  */
 export function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");

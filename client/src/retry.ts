@@ -1,17 +1,17 @@
 import { codeOf } from "./answer.js";
 import type { Fetch } from "./token.js";
 
-/** How requests that are safe to repeat are repeated after a network error, a 503, or an idempotency key in flight. */
+/** Retries of safely repeatable requests after a network error, a 503, or an idempotency key in flight. */
 export interface RetryOptions {
-  /** How often a request is sent at most; 1 turns repetitions off. Default: 4. */
+  /** Maximum number of attempts; 1 disables retries. Default: 4. */
   attempts?: number;
-  /** Milliseconds: the mean wait is half of this before the second attempt, and doubles with each. Default: 300. */
+  /** Milliseconds: the mean wait before the second attempt is half of this. It doubles each time. Default: 300. */
   baseDelay?: number;
-  /** Milliseconds: no wait is longer, and an answer whose `Retry-After` asks for more is handed on. Default: 10 000. */
+  /** Milliseconds: the longest wait. If `Retry-After` is longer, the client returns the answer. Default: 10 000. */
   maxDelay?: number;
 }
 
-/** Repeats requests until there is an answer, where repeating them cannot do harm; leaves the request itself unread. */
+/** Retries requests that are safe to repeat. Sends copies, so the request itself stays unread. */
 export function withRetries(fetch: Fetch, options: RetryOptions = {}): Fetch {
   const { attempts = 4, baseDelay = 300, maxDelay = 10_000 } = options;
   return async (request) => {
@@ -20,7 +20,7 @@ export function withRetries(fetch: Fetch, options: RetryOptions = {}): Fetch {
       let least = 0;
       try {
         const response = await fetch(request.clone());
-        // An answer that breaks off is none.
+        // An incomplete answer counts as a network error.
         await response.clone().arrayBuffer();
         if (attempt >= most || !(await isPassing(response))) return response;
         least = retryAfter(response);
@@ -43,7 +43,7 @@ async function isRepeatable(request: Request): Promise<boolean> {
     case "POST":
       return request.headers.has("Idempotency-Key");
     case "PATCH":
-      // Without a body it is a toggle, which a repetition would take back.
+      // Without a body it is a toggle, and a repetition would undo it.
       return (await request.clone().text()) !== "";
     default:
       return false;
@@ -54,7 +54,7 @@ async function isPassing(response: Response): Promise<boolean> {
   return response.status === 503 || (await codeOf(response)) === "idempotency_key_in_flight";
 }
 
-/** Milliseconds that the answer asks to wait (RFC 9110, section 10.2.3): it says seconds or a date. */
+/** Milliseconds of the answer's `Retry-After`, which has seconds or a date (RFC 9110, section 10.2.3). */
 function retryAfter(response: Response): number {
   const value = response.headers.get("Retry-After") ?? "0";
   const wait = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();

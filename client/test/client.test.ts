@@ -35,7 +35,7 @@ test("a task is created, read, changed, completed, listed and deleted", async ()
   expect(unwrap(await todo.listTasks())).toEqual([]);
 });
 
-test("an error says its code, and a 422 every violation", async () => {
+test("an error has its code, and a 422 has all violations", async () => {
   const absent = await todo.getTask("01900000-0000-7000-8000-000000000000");
   expect(absent).toMatchObject({ status: 404, data: undefined, error: { code: "task_not_found" } });
 
@@ -44,7 +44,7 @@ test("an error says its code, and a 422 every violation", async () => {
   expect(error?.errors?.map(({ pointer }) => pointer).sort()).toEqual(["/description", "/title"]);
 });
 
-test("unwrap throws the problem of an answer", async () => {
+test("unwrap throws the error of an answer", async () => {
   const absent = await todo.getTask("01900000-0000-7000-8000-000000000000");
   expect(() => unwrap(absent)).toThrow(TodoApiError);
   expect(() => unwrap(absent)).toThrow(
@@ -53,7 +53,7 @@ test("unwrap throws the problem of an answer", async () => {
   expect(() => unwrap(absent)).toThrow(expect.objectContaining({ message: absent.error?.detail }));
 });
 
-test("an error that is not the API's own is thrown", async () => {
+test("an error that is not from the API is thrown", async () => {
   proxy.faults.push((answer) => answer.writeHead(502, { "Content-Type": "text/html" }).end("<h1>Bad Gateway</h1>"));
   proxy.faults.push((answer) => answer.writeHead(400, { "Content-Length": 0 }).end());
   for (const status of [502, 400]) {
@@ -68,7 +68,7 @@ test("an error that is not the API's own is thrown", async () => {
   }
 });
 
-test("If-Match keeps a change from overwriting another", async () => {
+test("If-Match prevents a change from overwriting another", async () => {
   const created = await todo.createTask({ title: "Buy milk" });
   const { id } = unwrap(created);
   const ifMatch = created.etag!;
@@ -136,7 +136,7 @@ test("If-None-Match reads a task again only where it has changed", async () => {
   expect(third).toMatchObject({ status: 200, data: { completed: true } });
 });
 
-test("each create has a key of its own, or the caller's", async () => {
+test("each create has a new key, or the caller's", async () => {
   await todo.createTask({ title: "Buy milk" });
   await todo.createTask({ title: "Buy milk" });
   const key = crypto.randomUUID();

@@ -43,13 +43,13 @@ async function cloneRepository(): Promise<string> {
   return folder;
 }
 
-test("src/schema.ts is what the contract generates", async () => {
+test("src/schema.ts matches the contract", async () => {
   await run("npm", ["run", "generate", "--", "--check"], { cwd: source("") }).catch((cause: unknown) => {
     throw new Error("openapi.yaml has changed: `make client` regenerates client/src/schema.ts", { cause });
   });
 });
 
-test("the package holds the build, the README and the licences, and nothing else", async () => {
+test("the package contains only the build, the README and the licences", async () => {
   const licences = ["LICENSE", "LICENSE-APACHE", "LICENSE-MIT"];
   expect((await readdir(installed)).sort()).toEqual([...licences, "README.md", "dist", "package.json"]);
   for (const licence of licences) {
@@ -73,7 +73,7 @@ test("the README needs no other file of the repository", async () => {
   expect(targets.filter((target) => !/^(https:\/\/|#)/.test(target))).toEqual([]);
 });
 
-test("the package runs where it is installed", async () => {
+test("the installed package works", async () => {
   const main = 'import { createTodoClient } from "todo-api-client"; console.log(typeof createTodoClient);';
   const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", main], { cwd: project });
   expect(stdout).toBe("function\n");

@@ -51,7 +51,7 @@ test("all operations and the pages of listAll stay below the prefix of a gateway
   await gateway.stop();
 });
 
-test("listAll begins at a cursor, where there is one in the query", async () => {
+test("listAll begins at the cursor of the query", async () => {
   const cursor = nextCursor(await todo.listTasks({ sort: "title", limit: 4 }));
   expect(await collect(todo.listAll({ sort: "title", limit: 2, cursor: cursor! }))).toEqual(titles.slice(4));
 });
@@ -82,7 +82,7 @@ test("listAll fetches a page when its first task is needed", async () => {
   expect(proxy.exchanges).toHaveLength(3);
 });
 
-test("listAll stops when its signal says so", async () => {
+test("listAll stops when its signal is aborted", async () => {
   const controller = new AbortController();
   const tasks = todo.listAll({ limit: 3 }, { signal: controller.signal });
   await tasks.next();
@@ -91,14 +91,14 @@ test("listAll stops when its signal says so", async () => {
   expect(proxy.exchanges).toHaveLength(1);
 });
 
-test("listAll throws the problem of a page", async () => {
+test("listAll throws the error of a page", async () => {
   await expect(todo.listAll({ cursor: "garbled" }).next()).rejects.toMatchObject({
     code: "validation_failed",
     problem: { errors: [{ parameter: "cursor" }] },
   });
 });
 
-test("nextCursor leads from page to page", async () => {
+test("nextCursor is the cursor of the next page", async () => {
   const first = await todo.listTasks({ limit: 4 });
   const second = await todo.listTasks({ limit: 4, cursor: nextCursor(first)! });
   expect([...unwrap(first), ...unwrap(second)].map(({ title }) => title)).toEqual(titles.toReversed());

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse, request as sen
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
 
-/** What happens to one request: it or its answer is lost, half of the answer arrives, or somebody else answers. */
+/** The fault of one request: it or its answer is lost, half of the answer arrives, or another server answers. */
 export type Fault =
   | "request lost"
   | "answer lost"
@@ -15,22 +15,22 @@ export interface Exchange {
   method: string;
   path: string;
   headers: IncomingMessage["headers"];
-  /** When the request was there, and when it was done with, in milliseconds. */
+  /** The time when the request arrived, and when it ended, in milliseconds. */
   began: number;
   ended: number;
 }
 
-/** Stands between a client and a server, does harm as it is told, and keeps account of the requests. */
+/** A proxy between a client and a server that causes faults and records the requests. */
 export interface FaultyProxy {
   /** Its address, with the prefix. */
   readonly url: string;
-  /** For the next requests, in order; those after them pass. */
+  /** The faults of the next requests, in order. Later requests pass. */
   readonly faults: Fault[];
   readonly exchanges: Exchange[];
   stop(): Promise<void>;
 }
 
-/** With a prefix, such as `/todo`, it serves what is below that alone, and strips it, as a gateway at a sub-path does. */
+/** With a prefix, such as `/todo`, it serves only paths below it, and strips it, like a gateway at a sub-path. */
 export async function startProxy(server: string, prefix = ""): Promise<FaultyProxy> {
   const faults: Fault[] = [];
   const exchanges: Exchange[] = [];

@@ -24,7 +24,7 @@ beforeEach(async ({ task }) => {
 
 const client = (retry: RetryOptions, baseUrl = proxy.url) => createTodoClient({ baseUrl, token, retry });
 
-/** What is true, asked of the server itself. */
+/** The actual state, from the server itself. */
 const tasks = async () => unwrap(await client({}, server.url).listTasks());
 
 /** The milliseconds from the end of each exchange to the beginning of the next. */
@@ -78,7 +78,7 @@ describe("where there is a task", () => {
     expect(await tasks()).toMatchObject([{ completed: fault === "answer lost" }]);
   });
 
-  test("a conditional change that is repeated meets its own version, where the answer was lost", async () => {
+  test("a repeated conditional change after a lost answer finds its own version", async () => {
     proxy.faults.push("request lost");
     const changed = await todo.updateTask(task.id, { title: "Buy oat milk" }, { ifMatch: etag });
     expect(changed).toMatchObject({ status: 200 });
@@ -89,7 +89,7 @@ describe("where there is a task", () => {
     expect(await tasks()).toMatchObject([{ title: "Buy soy milk" }]);
   });
 
-  test("a delete that is repeated finds no task, where the answer was lost", async () => {
+  test("a repeated delete after a lost answer finds no task", async () => {
     proxy.faults.push("request lost", "answer lost");
     expect(await todo.deleteTask(task.id)).toMatchObject({ status: 404, error: { code: "task_not_found" } });
     expect(proxy.exchanges).toHaveLength(3);
@@ -110,7 +110,7 @@ describe("waits", () => {
     for (const [n, wait] of waits().entries()) expect(wait).toBeGreaterThan(40 * 2 ** n - EARLY);
   });
 
-  test("have a bound", async () => {
+  test("have a limit", async () => {
     await expect(client({ attempts: 7, baseDelay: 40, maxDelay: 50 }).listTasks()).rejects.toThrow(TypeError);
     expect(waits()).toHaveLength(6);
     expect(waits().at(-1)).toBeLessThan(40 * 2 ** 5);
@@ -160,19 +160,19 @@ describe("while the database is away", () => {
     expect(waits()[0]).toBeGreaterThan(1000 - EARLY);
   });
 
-  test("a 503 to a toggle is handed on", async () => {
+  test("a 503 to a toggle is returned", async () => {
     const answer = await client({}, stranded.url).completeTask("01900000-0000-7000-8000-000000000000");
     expect(answer).toMatchObject({ status: 503, error: { code: "unavailable" } });
   });
 
-  test("a 503 is handed on where Retry-After is more than the caller would wait", async () => {
+  test("a 503 is returned if Retry-After is longer than the longest wait", async () => {
     proxy.faults.push({ server: stranded.url });
     const answer = await client({ maxDelay: 999 }).listTasks();
     expect(answer).toMatchObject({ status: 503, error: { code: "unavailable" } });
     expect(proxy.exchanges).toHaveLength(1);
   });
 
-  test("a create whose key is in flight is repeated after Retry-After", async () => {
+  test("a create with a key in flight is repeated after Retry-After", async () => {
     const key = crypto.randomUUID();
     const post = () =>
       fetch(`${stranded.url}/api/tasks`, {
@@ -180,7 +180,7 @@ describe("while the database is away", () => {
         headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json", "Idempotency-Key": key },
         body: '{"title":"Buy milk"}',
       });
-    // Of two, the second to arrive is refused at once; then the first is in flight for another second.
+    // Of two, the second one is rejected at once. Then the first is in flight for another second.
     const [first, second] = [post(), post()];
     expect(await Promise.race([first, second])).toMatchObject({ status: 409 });
 

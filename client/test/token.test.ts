@@ -3,7 +3,7 @@ import { type Server, startServer } from "../../api-tests/server.js";
 import { createTodoClient, TodoTokenError, type Token, unwrap } from "../src/index.js";
 import { type FaultyProxy, startProxy } from "./proxy.js";
 
-/** The API grants 30 seconds after the end of a token. */
+/** The API accepts a token for 30 seconds after its end. */
 const EXPIRED = -31;
 
 let server: Server;
@@ -20,7 +20,7 @@ beforeEach(async ({ task }) => {
   return () => proxy.stop();
 });
 
-/** A client whose token is, one after the other, what these promise; it notes how it was asked. */
+/** A client with these tokens, one after the other. It records the requests for them. */
 function client(...tokens: (() => string | Promise<string>)[]) {
   const reasons: boolean[] = [];
   const token: Token = ({ refresh }) => {
@@ -35,7 +35,7 @@ const valid = () => server.token(user);
 const expired = () => server.token(user, EXPIRED);
 const forged = async () => `${(await valid()).slice(0, -8)}AAAAAAAA`;
 
-test("a token is asked for once and kept", async () => {
+test("a token is requested once and cached", async () => {
   const { todo, reasons } = client(valid);
   await Promise.all([todo.listTasks(), todo.listTasks()]);
   expect(await todo.listTasks()).toMatchObject({ status: 200 });
@@ -57,12 +57,12 @@ test.each([
   expect(proxy.exchanges).toHaveLength(4);
 });
 
-test("a toggle is repeated after a 401, which has changed nothing", async () => {
+test("a toggle is repeated after a 401, because it changed nothing", async () => {
   const { id } = unwrap(await client(valid).todo.createTask({ title: "Buy milk" }));
   expect(await client(expired, valid).todo.completeTask(id)).toMatchObject({ data: { completed: true } });
 });
 
-test("a new token that is refused, too, is not replaced", async () => {
+test("a new token that is rejected, too, is not replaced", async () => {
   const { todo, reasons } = client(expired, expired, valid);
   expect(await todo.listTasks()).toMatchObject({ status: 401, error: { code: "token_expired" } });
   expect(reasons).toEqual([false, true]);
@@ -85,14 +85,14 @@ test("without a token there is no client", () => {
     expect(() => createTodoClient({ baseUrl: proxy.url, token })).toThrow("`token` must be");
 });
 
-test("requests that are refused together share one new token", async () => {
+test("requests that are rejected together share one new token", async () => {
   const { todo, reasons } = client(expired, valid);
   const answers = await Promise.all(Array.from({ length: 20 }, () => todo.listTasks()));
   expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
   expect(reasons).toEqual([false, true]);
 });
 
-test("a refusal that comes late takes the new token that is there", async () => {
+test("a late rejection uses the existing new token", async () => {
   let release = () => {};
   const released = new Promise<void>((resolve) => (release = resolve));
   const { todo, reasons } = client(expired, valid);
@@ -108,7 +108,7 @@ test("a refusal that comes late takes the new token that is there", async () => 
   expect(reasons).toEqual([false, true]);
 });
 
-test("a failure to get a token is the caller's to see, and the next request asks anew", async () => {
+test("a failure to get a token is thrown, and the next request tries again", async () => {
   const fail = () => {
     throw new Error("not signed in");
   };

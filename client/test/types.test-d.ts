@@ -7,7 +7,7 @@ test("every operation of the contract is a method", () => {
   expectTypeOf<Exclude<keyof operations, keyof typeof todo>>().toBeNever();
 });
 
-test("every field of a task is there, and may be null only where the contract says so", () => {
+test("every field of a task is present, and null only if the contract allows it", () => {
   expectTypeOf<Task>().toEqualTypeOf<{
     id: string;
     title: string;
@@ -20,7 +20,7 @@ test("every field of a task is there, and may be null only where the contract sa
   }>();
 });
 
-test("an answer is data unless it is an error", async () => {
+test("an answer is either data or an error", async () => {
   const { data, error } = await todo.listTasks();
   expectTypeOf(data).toEqualTypeOf<Task[] | undefined>();
   if (error) {
@@ -60,7 +60,7 @@ test("only a conditional read may answer 304", async () => {
   expectTypeOf(unwrap(await todo.getTask("", { ifNoneMatch: read.etag }))).toEqualTypeOf<Task | undefined>();
 });
 
-test("a request has what the contract declares, and nothing else", () => {
+test("a request accepts only what the contract declares", () => {
   expectTypeOf(todo.createTask).parameter(0).toEqualTypeOf<{
     title: string;
     description?: string | null;
@@ -71,7 +71,7 @@ test("a request has what the contract declares, and nothing else", () => {
   void todo.createTask({});
   // @ts-expect-error A title cannot be cleared.
   void todo.updateTask("", { title: null });
-  // @ts-expect-error A typing error, beside a field that is right.
+  // @ts-expect-error A typing error, beside a correct field.
   void todo.createTask({ title: "", descriptoin: "" });
   // @ts-expect-error
   void todo.listTasks({ limit: 1, stauts: "pending" });

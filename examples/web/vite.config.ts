@@ -2,7 +2,7 @@ import { getRequestListener } from "@hono/node-server";
 import react from "@vitejs/plugin-react";
 import { defineConfig, type Plugin } from "vite";
 
-/** In development Vite serves the page, and this the rest; both take up changes at once. */
+/** In development, Vite serves the page and this plugin the rest. Both apply changes at once. */
 const server: Plugin = {
   name: "server",
   apply: "serve",

@@ -1,16 +1,16 @@
-//! The database schema, as migrations written by hand in SQL.
+//! The database schema, as hand-written migrations in SQL.
 //!
-//! Each migration is a folder beside `src/`, and an entry of the index `MIGRATIONS`. The folder has the migration's name,
-//! and contains nothing but SQL, in one of two layouts:
+//! Each migration is a folder beside `src/`, and an entry of the index `MIGRATIONS`. The folder has the migration's
+//! name, and contains nothing but SQL, in one of two layouts:
 //!
 //! | both databases run the same script | each database has its own |
 //! |---|---|
 //! | `up.sql`, `down.sql` | `sqlite/up.sql`, `sqlite/down.sql`, `postgres/up.sql`, `postgres/down.sql` |
 //! | `shared!` in the index | `per_database!` in the index |
 //!
-//! A released migration is never edited: a database that has applied it does not run it again, and would differ from new
-//! ones. A test compares each script with its checksum in `migration/checksums`. CONTRIBUTING.md explains how to add a
-//! migration.
+//! A released migration is never edited: a database that has applied it does not run it again, and would differ from
+//! new ones. A test compares each script with its checksum in `migration/checksums`. CONTRIBUTING.md explains how to
+//! add a migration.
 //!
 //! Migrations use no entities: an entity follows the newest schema, and a migration does not change.
 
@@ -48,11 +48,11 @@ macro_rules! scripts {
 const MIGRATIONS: &[Migration] = &[
     // Users, their tasks, and the indexes that serve every order of the list.
     per_database!("m20261121_000001_users_and_tasks"),
-    // Keys under which a task was created, with the answer to repeat.
+    // The keys of repeatable creates, with the answer to replay.
     per_database!("m20261121_000002_idempotency_keys"),
     // Indexes of dated and of undated tasks.
     shared!("m20261121_000003_dated_and_undated"),
-    // On PostgreSQL, an index of the ids that is not unique.
+    // On PostgreSQL, a non-unique index of ids.
     per_database!("m20261125_000004_hash_of_ids"),
     // The priority and the tags of a task.
     shared!("m20261128_000005_priority_and_tags"),
@@ -70,7 +70,7 @@ impl MigratorTrait for Migrator {
 
 #[derive(Clone, Copy)]
 struct Migration {
-    /// How the table `seaql_migrations` records it.
+    /// Its name in the table `seaql_migrations`.
     name: &'static str,
     sqlite: Scripts,
     postgres: Scripts,
@@ -83,7 +83,7 @@ struct Scripts {
 }
 
 impl Migration {
-    /// The scripts of the database that is connected.
+    /// The scripts for the connected database.
     fn scripts(&self, manager: &SchemaManager<'_>) -> Result<Scripts, DbErr> {
         match manager.get_database_backend() {
             DbBackend::Sqlite => Ok(self.sqlite),
@@ -110,7 +110,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Runs a script one statement at a time: a distributed PostgreSQL takes no more.
+/// Runs a script one statement at a time, because a distributed PostgreSQL accepts only that.
 async fn run(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     for statement in statements(script) {
         manager.get_connection().execute_unprepared(&statement).await?;
@@ -118,7 +118,7 @@ async fn run(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The statements of a script. Its comments have lines of their own, and a semicolon does nothing but end a statement.
+/// The statements of a script. Its comments must be on their own lines, and semicolons must only end statements.
 fn statements(script: &str) -> Vec<String> {
     let lines = script.lines().filter(|line| !line.trim_start().starts_with("--"));
     let text = lines.collect::<Vec<_>>().join("\n");
@@ -183,13 +183,13 @@ mod tests {
         for (folder, scripts) in folders() {
             let indexed = MIGRATIONS.iter().any(|migration| migration.name == folder);
             assert!(indexed, "migration/{folder} is not in the index in migration/src/lib.rs: add it at the end");
-            // The compiler has found each script that the index names: a complete layout has no unused script.
+            // The compiler has found each script of the index, so a complete layout has no unused script.
             let complete = scripts == shared || scripts == per_database;
             assert!(complete, "migration/{folder} contains {scripts:?}: use a layout of migration/src/lib.rs");
         }
     }
 
-    /// Reads lines, not a map: a second line for a script must not replace the first.
+    /// Compares all lines: in a map, a second line for a script would replace the first.
     #[test]
     fn no_released_script_was_edited() {
         let checksums = fs::read_to_string(Path::new(FOLDER).join("checksums")).unwrap();

@@ -1,4 +1,4 @@
-//! One GET over HTTP or HTTPS that trusts its server with little: no redirects, bounded in time and size.
+//! A GET over HTTP or HTTPS that does not trust its server: no redirects, and limits of time and size.
 
 use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
 
@@ -11,12 +11,12 @@ use hyper_util::{
 use poem::http::{Request, StatusCode, Uri, header};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
-/// From the look-up of the host's name to the last byte.
+/// Time limit from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Bytes of a body.
+/// Maximum size of a body in bytes.
 const LIMIT: usize = 64 * 1024;
 
-/// Gets one document, again and again.
+/// A document that is fetched again and again.
 #[derive(Debug)]
 pub(super) struct Source {
     uri: Uri,
@@ -24,14 +24,14 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// A source that believes these authorities where its scheme is https.
+    /// A source. For https, it trusts these authorities.
     pub(super) fn new(uri: Uri, authorities: RootCertStore) -> Result<Self, rustls::Error> {
         let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(authorities)
             .with_no_client_auth();
         let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
-        // Minutes lie between two requests: no connection is worth keeping.
+        // Usually minutes pass between two requests, so it keeps no connections.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { uri, client })
     }
@@ -42,7 +42,7 @@ impl Source {
         address.split_once('?').map_or_else(|| address.clone(), |(address, _)| address.to_owned())
     }
 
-    /// Whether somebody between could change what comes.
+    /// Whether the document comes over a network without TLS, where others could change it.
     pub(super) fn is_unprotected(&self) -> bool {
         let host = self.uri.host().unwrap_or_default();
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
@@ -50,7 +50,11 @@ impl Source {
         self.uri.scheme_str() == Some("http") && !local
     }
 
-    /// The body of a 200; else what was wrong.
+    /// Fetches the document.
+    ///
+    /// # Errors
+    ///
+    /// The reason, if the answer is not a complete 200 within the limits.
     pub(super) async fn get(&self) -> Result<Vec<u8>, String> {
         let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
         answer.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())))
@@ -72,7 +76,7 @@ impl Source {
     }
 }
 
-/// The innermost error, which is the one that tells.
+/// The innermost error, which has the actual reason.
 fn root(error: &(dyn Error + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

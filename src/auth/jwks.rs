@@ -1,4 +1,33 @@
-//! The keys that the auth server publishes: a JWK Set (RFC 7517), fetched, kept fresh, and kept through its outages.
+//! The keys that the auth server publishes: a JWK Set (RFC 7517), fetched regularly, and cached through outages.
+//!
+//! # Turns
+//!
+//! All fetches share one lock, the turn ([`Jwks::turn`]). The periodic fetch takes it, and so does a request whose
+//! token has an unknown `kid`. So at most one fetch runs, and requests wait for it in order of arrival. A request goes
+//! through these steps ([`Jwks::keys_with`]) and ends at the first that applies:
+//!
+//! | step | condition | result |
+//! |---|---|---|
+//! | 1 | the current set has the key | accepted, without a lock on the turn |
+//! | 2 | a fetch in the last 30 seconds did not find the key | rejected |
+//! | 3 | wait for the turn; then the set has the key | accepted: another request's fetch has found it |
+//! | 4 | a fetch during the wait is conclusive | rejected |
+//! | 5 | the rate limit allows no fetch | rejected, and the key is not remembered as unknown |
+//! | 6 | fetch, with the turn | accepted or rejected by the new set |
+//!
+//! Nobody notifies the waiters. The end of a fetch releases the turn, and the next waiter gets it. It ends at step 3 or
+//! 4, or fetches itself if it asked during that fetch. Then the next waiter gets the turn. So two fetches answer all
+//! waiters.
+//!
+//! A fetch is conclusive if it began after the request asked: the key was published before the token was sent. It is
+//! also conclusive if it failed during the wait, because a second attempt right after it would most likely fail, too. A
+//! successful fetch that began before the request is not: its answer may be older than the key.
+//!
+//! # The rate limit
+//!
+//! [`Turn::paid`] is the time at which all fetches on demand will be paid for, at one per [`PAUSE`]. Each fetch moves
+//! it by one PAUSE into the future, and it may be at most [`BURST`] of them ahead of now. So four fetches may follow
+//! each other, then one in 15 seconds. Periodic fetches are free.
 
 use std::{
     fmt,
@@ -16,28 +45,30 @@ use tokio::sync::Mutex;
 
 use super::{Key, TokenError, User, fetch::Source, key};
 
-/// On average one fetch in this time on account of unknown keys…
+/// Unknown keys cause on average at most one fetch in this time…
 const PAUSE: Duration = Duration::from_secs(15);
 /// …and this many in a row.
 const BURST: u32 = 4;
-/// At least this lies between them: a rotation may mint several keys at a time, and the next fetch should bring the rest.
+/// Minimum time between the beginnings of two fetches: a rotation may create several keys, and the second fetch should
+/// find all of them.
 const GATHER: Duration = Duration::from_millis(200);
-/// How long a key stays unknown, unless a fetch brings it.
+/// How long a key stays unknown, unless a fetch finds it.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
-/// Bytes of the ids of unknown keys that are remembered.
+/// Bytes of the cached ids of unknown keys.
 const UNKNOWN_BYTES: u64 = 256 * 1024;
-/// Bytes of the verified tokens that are remembered: some ten thousand.
+/// Bytes of the cached verified tokens: about ten thousand tokens.
 const VERIFIED_BYTES: u64 = 8 * 1024 * 1024;
-/// Between two attempts while there is no key at all; with keys there is no such haste.
+/// Pause after a failed periodic fetch if there are no valid keys.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
+/// Pause after a failed periodic fetch if there are valid keys.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// How long keys are good for.
+/// How long keys are valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// Time between two fetches.
+    /// Time between two periodic fetches.
     pub refresh: Duration,
-    /// Time that keys live on while the auth server does not answer.
+    /// How long keys stay valid after the last successful fetch.
     pub stale: Duration,
 }
 
@@ -46,19 +77,21 @@ pub struct Freshness {
 pub struct Jwks {
     source: Source,
     freshness: Freshness,
+    /// The newest set, and the time of the last fetch that returned it.
     current: RwLock<Option<(Arc<KeySet>, Instant)>>,
     turn: Arc<Mutex<Turn>>,
+    /// The keys that a fetch did not find, with the time of that fetch.
     unknown: Cache<Box<str>, Instant, KeyLength>,
 }
 
-/// One set of keys, and what was verified with it: when the set changes, no token outlives its key.
+/// A set of keys, and the tokens verified with it. They are dropped together, so no token outlives its key.
 pub(super) struct KeySet {
     document: Vec<u8>,
     keys: Vec<(Option<String>, Key)>,
     verified: Cache<Box<str>, Verified, KeyLength>,
 }
 
-/// What a token said whose signature was good.
+/// The claims of a token with a valid signature.
 #[derive(Clone)]
 pub(super) struct Verified {
     pub(super) user: User,
@@ -66,11 +99,11 @@ pub(super) struct Verified {
     pub(super) expires: f64,
 }
 
-/// Whoever has the turn may fetch.
+/// The state of the fetches. The task that holds its lock may fetch.
 #[derive(Debug)]
 struct Turn {
     last: Option<Fetch>,
-    /// When the fetches made on demand will all be paid for, at one in each [`PAUSE`].
+    /// When all fetches on demand will be paid for, at one per [`PAUSE`].
     paid: Instant,
 }
 
@@ -82,11 +115,11 @@ struct Fetch {
 }
 
 impl Jwks {
-    /// The keys at this address; nothing is fetched yet.
+    /// The keys at this address. Fetches nothing yet.
     ///
     /// # Errors
     ///
-    /// Where TLS cannot be set up.
+    /// If TLS cannot be set up.
     pub fn new(uri: Uri, authorities: RootCertStore, freshness: Freshness) -> Result<Self, rustls::Error> {
         Ok(Self {
             source: Source::new(uri, authorities)?,
@@ -97,18 +130,16 @@ impl Jwks {
         })
     }
 
-    /// Fetches the keys now, and again whenever they are due. Never ends.
+    /// Fetches the keys now and then regularly. Never returns.
     pub async fn keep_fresh(&self) {
         tracing::info!(url = self.source.address(), "fetching the keys of the auth server");
         if self.source.is_unprotected() {
-            tracing::warn!(
-                "the keys of the auth server come without TLS: use https, or a network that nobody else is on"
-            );
+            tracing::warn!("the keys of the auth server are fetched without TLS: use https, or a private network");
         }
-        // A request may have been faster.
-        let mut told = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
+        // A request may have fetched them already.
+        let mut fetched_before = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
         loop {
-            let fetched = match told.take() {
+            let fetched = match fetched_before.take() {
                 Some(fetched) => fetched,
                 None => self.fetch(&mut *self.turn.lock().await).await,
             };
@@ -121,12 +152,12 @@ impl Jwks {
         }
     }
 
-    /// The set that has the key with this id. One that is unknown may be new: then the set is fetched again, once for
-    /// all who wait, and not at all for a key that was just looked for in vain.
+    /// The set that has the key with this id. An unknown key may be new, so it causes a fetch: one for all requests
+    /// that wait, within the rate limit.
     ///
     /// # Errors
     ///
-    /// [`TokenError::Key`] where the key is not there, [`TokenError::Unavailable`] where no key ever was.
+    /// [`TokenError::Key`] if no valid set has the key, [`TokenError::Unavailable`] if no fetch has succeeded yet.
     pub(super) async fn keys_with(self: &Arc<Self>, id: Option<&str>) -> Result<Arc<KeySet>, TokenError> {
         let asked = Instant::now();
         let known = || self.current().filter(|keys| keys.has(id));
@@ -140,11 +171,11 @@ impl Jwks {
         if let Some(keys) = known() {
             return Ok(keys);
         }
-        // What was fetched while this one waited has told already, unless the key may be younger than the answer.
-        let told = turn.last.filter(|fetch| fetch.ended >= asked && (fetch.began >= asked || !fetch.succeeded));
-        if told.is_none() && turn.may_fetch() {
+        // Step 4: the conclusive fetch, if there was one.
+        let conclusive = turn.last.filter(|fetch| fetch.ended >= asked && (fetch.began >= asked || !fetch.succeeded));
+        if conclusive.is_none() && turn.may_fetch() {
             let jwks = self.clone();
-            // In a task of its own, since the request may be dropped, and others wait for the answer.
+            // In its own task, which owns the turn: the client may disconnect, and other requests wait for this fetch.
             let fetch = tokio::spawn(async move {
                 if let Some(last) = turn.last {
                     tokio::time::sleep(GATHER.saturating_sub(last.began.elapsed())).await;
@@ -155,20 +186,21 @@ impl Jwks {
             self.note_missing(id, fetched);
         } else {
             drop(turn);
-            self.note_missing(id, told.is_some_and(|fetch| fetch.succeeded));
+            self.note_missing(id, conclusive.is_some_and(|fetch| fetch.succeeded));
         }
         known().ok_or_else(|| self.missing())
     }
 
-    /// Remembers that a fetch did not bring the key.
+    /// Remembers that a successful fetch did not find the key.
     fn note_missing(&self, id: Option<&str>, fetched: bool) {
-        // A set without any key is more likely a mistake of the auth server than news of this key.
+        // A set without any key is more likely a mistake of the auth server than the end of this key.
         let missing = |keys: &KeySet| !keys.keys.is_empty() && !keys.has(id);
         if let Some(id) = id.filter(|_| fetched && self.current().is_some_and(|keys| missing(&keys))) {
             self.unknown.insert(id.into(), Instant::now());
         }
     }
 
+    /// The newest set, unless it has expired.
     fn current(&self) -> Option<Arc<KeySet>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.as_ref().filter(|(_, at)| at.elapsed() < self.freshness.stale).map(|(keys, _)| keys.clone())
@@ -179,7 +211,7 @@ impl Jwks {
         if had { TokenError::Key } else { TokenError::Unavailable }
     }
 
-    /// Fetches the set and takes it; whether that succeeded.
+    /// Fetches the set and stores it. Returns whether that succeeded.
     async fn fetch(&self, turn: &mut Turn) -> bool {
         let began = Instant::now();
         let fetched = self.source.get().await.and_then(|document| self.take(document));
@@ -188,24 +220,25 @@ impl Jwks {
         match fetched {
             Ok(()) if failed_before => tracing::info!("the auth server publishes its keys again"),
             Ok(()) => {}
-            // An outage is told once.
+            // Warns once for each outage.
             Err(error) if failed_before => tracing::debug!(error, "the keys of the auth server cannot be fetched"),
             Err(error) => tracing::warn!(error, "the keys of the auth server cannot be fetched"),
         }
         turn.last.is_some_and(|fetch| fetch.succeeded)
     }
 
-    /// Takes a set in the place of the one before. Whoever verifies a token reads it: nothing is done under the lock.
+    /// Replaces the set. Every verification reads it, so nothing else happens under the lock.
     fn take(&self, document: Vec<u8>) -> Result<(), String> {
         let last = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(keys, _)| keys.clone());
         let keys = match last {
+            // The same set keeps its verified tokens.
             Some(last) if last.document == document => last,
             last => {
                 let keys = KeySet::read(document)?;
                 match (keys.keys.is_empty(), last) {
                     (true, None) => return Err("there is no key that verifies EdDSA, ES256, RS256 or PS256".to_owned()),
                     (true, Some(_)) => {
-                        tracing::warn!("the auth server publishes no key any more: all tokens are refused");
+                        tracing::warn!("the auth server publishes no keys any more: all tokens are rejected");
                     }
                     (false, _) => tracing::info!(?keys, "the auth server publishes these keys"),
                 }
@@ -218,7 +251,7 @@ impl Jwks {
 }
 
 impl Turn {
-    /// Whether another fetch on demand is due. It is then counted.
+    /// Whether the rate limit allows a fetch on demand. If so, counts it.
     fn may_fetch(&mut self) -> bool {
         let now = Instant::now();
         let paid = self.paid.max(now) + PAUSE;
@@ -231,13 +264,13 @@ impl Turn {
 }
 
 impl KeySet {
-    /// Keys that are not understood are passed over (RFC 7517, section 5).
+    /// Parses a set. Ignores keys that it does not understand (RFC 7517, section 5).
     fn read(document: Vec<u8>) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct JwkSet {
             keys: Vec<Value>,
         }
-        let set: JwkSet = serde_json::from_slice(&document).map_err(|_| "the answer is no JWK Set".to_owned())?;
+        let set: JwkSet = serde_json::from_slice(&document).map_err(|_| "the response is not a JWK Set".to_owned())?;
         let jwks = set.keys.into_iter().filter_map(|mut jwk| {
             let name = jwk.get("alg").and_then(Value::as_str).map(|name| Value::from(key::eddsa(name)));
             if let (Some(own), Some(name)) = (jwk.get_mut("alg"), name) {
@@ -250,11 +283,11 @@ impl KeySet {
     }
 
     fn has(&self, id: Option<&str>) -> bool {
-        // A token without `kid` is for the keys as they are.
+        // A token without `kid` cannot name a new key.
         id.is_none_or(|id| self.keys.iter().any(|(own, _)| own.as_deref() == Some(id)))
     }
 
-    /// The key with this id, or the only one for the algorithm where a token names none.
+    /// The key with this id, or the only key for the algorithm if the token has no `kid`.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, TokenError> {
         let named = |own: &Option<String>| id.is_none_or(|id| own.as_deref() == Some(id));
         let mut keys = self.keys.iter().filter(|(own, key)| named(own) && key.algorithm == algorithm);
@@ -265,12 +298,12 @@ impl KeySet {
         }
     }
 
-    /// What the token said when it was verified.
+    /// The claims of the token, if this set has verified it before.
     pub(super) fn verified(&self, token: &str) -> Option<Verified> {
         self.verified.get(token)
     }
 
-    /// Remembers a token whose signature was good.
+    /// Caches a verified token.
     pub(super) fn remember(&self, token: &str, verified: Verified) {
         self.verified.insert(token.into(), verified);
     }

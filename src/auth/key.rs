@@ -1,4 +1,4 @@
-//! Keys that tokens are verified with.
+//! The keys that verify tokens.
 
 use std::{fmt, ops::RangeInclusive};
 
@@ -7,14 +7,14 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 
-/// Fewer bytes than the hash has make HS256 weaker than it looks (RFC 7518, section 3.2).
+/// Minimum size of a secret: that of the hash (RFC 7518, section 3.2).
 const SECRET_BYTES: usize = 32;
 
-/// Beginnings of secrets that everybody knows, in lower case: the default of Better Auth, and what examples say.
+/// Beginnings of well-known secrets, in lower case: Better Auth's default, and placeholders of examples.
 const PLACEHOLDERS: [&str; 7] =
     ["better-auth-secret", "your-", "your_", "change-me", "changeme", "replace-", "secret-secret"];
 
-/// A secret shared with the auth server. It shows itself nowhere.
+/// A secret shared with the auth server. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -24,14 +24,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a secret is refused.
+/// Why a secret is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidSecret(pub &'static str);
 
 impl Secret {
     /// # Errors
     ///
-    /// [`InvalidSecret`] for one that could be guessed.
+    /// [`InvalidSecret`] for a secret that could be guessed.
     pub fn new(secret: String) -> Result<Self, InvalidSecret> {
         let lower = secret.to_lowercase();
         if secret.len() < SECRET_BYTES {
@@ -56,7 +56,7 @@ impl Secret {
     }
 }
 
-/// A key, bound to the one algorithm that it is for (RFC 8725, section 3.1).
+/// A key for one algorithm (RFC 8725, section 3.1).
 #[derive(Clone)]
 pub struct Key {
     pub(super) algorithm: Algorithm,
@@ -75,18 +75,18 @@ impl From<&Secret> for Key {
     }
 }
 
-/// RFC 9864 gives the one kind of `EdDSA` that is used a name of its own.
+/// The name of an algorithm for jsonwebtoken, which does not know RFC 9864's name for `EdDSA` with Ed25519.
 pub(super) fn eddsa(algorithm: &str) -> &str {
     if algorithm == "Ed25519" { "EdDSA" } else { algorithm }
 }
 
-/// Base64url characters of 256 bits, and of the RSA moduli that can be verified with (RFC 7518, section 3.3).
+/// Base64url characters of 256 bits, and of supported RSA moduli (RFC 7518, section 3.3).
 const BASE64_256: usize = 43;
 const BASE64_2048_TO_8192: RangeInclusive<usize> = 342..=1366;
 
 impl Key {
-    /// A public key that the auth server publishes, bound to the algorithm that it names or, where it names none, to
-    /// that of its type. `None` where it is for another use or another algorithm.
+    /// A published key, for the algorithm in its JWK or, if it has none, for that of its type. `None` if it is for
+    /// another use or an unsupported algorithm.
     pub(super) fn published(jwk: &Jwk) -> Option<Self> {
         let common = &jwk.common;
         let usable = common.public_key_use.as_ref().is_none_or(|r#use| *r#use == PublicKeyUse::Signature)
@@ -114,7 +114,7 @@ impl Key {
         usable.then_some(Self { algorithm, key })
     }
 
-    /// Whether the signature of a message is by this key.
+    /// Whether this key has signed the message.
     pub(super) fn signed(&self, message: &str, signature: &str) -> bool {
         matches!(jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm), Ok(true))
     }

@@ -1,4 +1,4 @@
-//! From a token to the user who sent it. Knows no HTTP server.
+//! Verifies tokens. This module does not depend on the HTTP server.
 
 mod fetch;
 mod jwks;
@@ -12,7 +12,7 @@ pub use self::{
     key::{InvalidSecret, Key, Secret},
     token::{TokenError, Verifier, check_subject, sign},
 };
-/// A user whose token was verified: only [`Verifier`] makes one.
+/// A user with a verified token. Only [`Verifier`] creates one.
 #[derive(Debug, Clone)]
 pub struct User(Arc<str>);
 

@@ -20,20 +20,20 @@ const LEEWAY: f64 = 30.0;
 /// Characters of a user id.
 const SUBJECT_MAX: usize = 255;
 
-/// Verifies tokens: HS256 with the secret, where there is one, and else with the keys published, where there are any.
+/// Verifies tokens: HS256 with the secret, other algorithms with the published keys.
 #[derive(Debug)]
 pub struct Verifier {
     /// The secret shared with the auth server.
     pub secret: Option<Key>,
     /// The keys that the auth server publishes.
     pub published: Option<Arc<Jwks>>,
-    /// What `iss` must be, where that is checked.
+    /// The required `iss`; `None` means any.
     pub issuer: Option<String>,
-    /// What `aud` must be or contain, where that is checked.
+    /// The required `aud`, alone or in a list; `None` means any.
     pub audience: Option<String>,
 }
 
-/// Why a token is refused. Claims are named only where the signature is good.
+/// Why a token is rejected. An error names a claim only if the signature is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenError {
     /// It is not three parts of base64url, two of them JSON objects.
@@ -42,25 +42,25 @@ pub enum TokenError {
     Missing(&'static str),
     /// This header or claim breaks this rule.
     Wrong(&'static str, &'static str),
-    /// It has critical headers, and none is understood here (RFC 7515, section 4.1.11).
+    /// It has critical headers, and the server supports none (RFC 7515, section 4.1.11).
     Critical,
     /// No key of the auth server has its `kid`.
     Key,
     /// Several keys of the auth server have its `kid`.
     SeveralKeys,
-    /// The key that it names is not for its algorithm.
+    /// The key with its `kid` is not for its algorithm.
     KeyAlgorithm,
-    /// The signature is not by the key.
+    /// The signature does not match the key.
     Signature,
     /// `exp` is in the past.
     Expired,
     /// This claim is in the future.
     NotYetValid(&'static str),
-    /// Nothing can be said of it: the auth server has not published its keys yet.
+    /// It cannot be verified: no fetch of the keys has succeeded yet.
     Unavailable,
 }
 
-/// In the words of the answer: no value of the token is repeated.
+/// The `detail` of the answer. It repeats no value of the token.
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,20 +74,22 @@ impl fmt::Display for TokenError {
             Self::Signature => f.write_str("the signature is not valid"),
             Self::Expired => f.write_str("the token has expired"),
             Self::NotYetValid(name) => write!(f, "the token is not valid yet: `{name}` is in the future"),
-            Self::Unavailable => f.write_str("tokens cannot be verified: no key of the auth server could be had yet"),
+            Self::Unavailable => {
+                f.write_str("tokens cannot be verified: the server has not received any key of the auth server yet")
+            }
         }
     }
 }
 
-/// A member as it was sent; the token may have it once.
+/// A member of the header or the payload, which may be missing.
 type Member = Option<Sent>;
 
-/// A value, as far as its type matters.
+/// The value of a member. Only types that a rule needs are distinguished.
 enum Sent {
     Text(String),
     Number(f64),
     Texts(Vec<String>),
-    /// `null` and all else.
+    /// `null` and all other types.
     Other,
 }
 
@@ -192,7 +194,7 @@ fn time(name: &'static str, member: &Member) -> Result<Option<f64>, TokenError> 
     }
 }
 
-/// Sees that the token is for this audience, alone or among others.
+/// Checks that the token is for this audience, alone or among others.
 fn check_audience(member: Member, expected: Option<&String>) -> Result<(), TokenError> {
     let meant = match member {
         None => expected.map_or(Some(true), |_| None),
@@ -208,7 +210,7 @@ fn check_audience(member: Member, expected: Option<&String>) -> Result<(), Token
 }
 
 impl Verifier {
-    /// The user whom the token names.
+    /// Verifies a token, and returns its user.
     ///
     /// # Errors
     ///
@@ -241,7 +243,7 @@ impl Verifier {
             (Algorithm::EdDSA | Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256, _, Some(published)) => {
                 let id = id.as_deref();
                 let keys = published.keys_with(id).await?;
-                // A signature by a public key costs twenty times what this look does.
+                // Verifying a public-key signature takes about twenty times as long as this lookup.
                 if let Some(verified) = keys.verified(token) {
                     return in_time(verified.expires).map(|()| verified.user);
                 }
@@ -276,7 +278,7 @@ impl Verifier {
     }
 }
 
-/// Sees that a `sub` can be the id of a user.
+/// Checks that a `sub` can be the id of a user.
 ///
 /// # Errors
 ///
@@ -298,11 +300,11 @@ fn in_time(exp: f64) -> Result<(), TokenError> {
     if exp <= now().as_secs_f64() - LEEWAY { Err(TokenError::Expired) } else { Ok(()) }
 }
 
-/// Signs a token for a user, as an auth server that shares the secret does.
+/// Signs a token for a user with the shared secret.
 ///
 /// # Errors
 ///
-/// Where the cryptographic library fails.
+/// If the cryptographic library fails.
 pub fn sign(
     secret: &Secret,
     subject: &str,
@@ -334,14 +336,15 @@ pub fn sign(
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    // serde would also take a list for a struct; both parts are objects (RFC 7515, section 4; RFC 7519, section 7.2).
+    // serde also accepts a list for a struct, but both parts must be objects (RFC 7515, section 4; RFC 7519, section
+    // 7.2).
     if json.trim_ascii_start().first() != Some(&b'{') {
         return Err(TokenError::Malformed);
     }
     serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
 }
 
-/// Tells a member that is `null` from one that is not there.
+/// Distinguishes a member that is `null` from a missing one.
 fn present<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }

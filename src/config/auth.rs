@@ -1,4 +1,4 @@
-//! Who may sign tokens.
+//! The configuration of tokens: the secret, the keys, and the expected claims.
 
 use std::{
     fmt::Display,
@@ -30,19 +30,23 @@ const BETTER_AUTH_URL: Variable = Variable::new(
     "BETTER_AUTH_URL",
     "URL",
     "Better Auth's base URL: its keys verify EdDSA, ES256, RS256 and PS256 tokens. They are at /api/auth/jwks, or at \
-     /auth/jwks where the URL ends with the path /auth",
+     /auth/jwks if the URL ends with the path /auth",
 )
 .example("https://app.example.com");
-const AUTH_JWKS_URL: Variable = Variable::new("AUTH_JWKS_URL", "URL", "Where the keys are, if elsewhere")
-    .example("https://app.example.com/api/auth/jwks");
+const AUTH_JWKS_URL: Variable =
+    Variable::new("AUTH_JWKS_URL", "URL", "URL of the keys, if they are at another address")
+        .example("https://app.example.com/api/auth/jwks");
 const AUTH_ISSUER: Variable =
-    Variable::new("AUTH_ISSUER", "ISSUER", "What `iss` of a token must be; not checked where no URL is set")
+    Variable::new("AUTH_ISSUER", "ISSUER", "Required `iss` of a token; not checked if no URL is set")
         .absent("origin of the URL")
         .example("https://app.example.com");
-const AUTH_AUDIENCE: Variable =
-    Variable::new("AUTH_AUDIENCE", "AUDIENCE", "What `aud` of a token must be or contain; as for `iss`")
-        .absent("origin of the URL")
-        .example("https://app.example.com");
+const AUTH_AUDIENCE: Variable = Variable::new(
+    "AUTH_AUDIENCE",
+    "AUDIENCE",
+    "Required `aud` of a token, alone or in a list; not checked if no URL is set",
+)
+.absent("origin of the URL")
+.example("https://app.example.com");
 const AUTH_JWKS_REFRESH: Variable = Variable::new(
     "AUTH_JWKS_REFRESH",
     "DURATION",
@@ -50,10 +54,9 @@ const AUTH_JWKS_REFRESH: Variable = Variable::new(
 )
 .default("10m");
 const AUTH_JWKS_STALE: Variable =
-    Variable::new("AUTH_JWKS_STALE", "DURATION", "Time that keys stay valid while the auth server does not answer")
-        .default("1h");
+    Variable::new("AUTH_JWKS_STALE", "DURATION", "Lifetime of the keys without a successful fetch").default("1h");
 const SSL_CERT_FILE: Variable =
-    Variable::new("SSL_CERT_FILE", "FILE", "A PEM file of the authorities to trust with the keys")
+    Variable::new("SSL_CERT_FILE", "FILE", "PEM file of the certificate authorities to trust when fetching the keys")
         .absent("Mozilla's list")
         .example("/etc/ssl/certs/ca-certificates.crt");
 
@@ -62,21 +65,21 @@ pub const SIGNER: &[&Variable] = &[&BETTER_AUTH_SECRET, &BETTER_AUTH_URL, &AUTH_
 /// The further variables of [`Auth`].
 pub const AUTH: &[&Variable] = &[&AUTH_JWKS_REFRESH, &AUTH_JWKS_STALE, &SSL_CERT_FILE];
 
-/// What a token is signed with, and whom it must name.
+/// The secret for tokens, and the expected claims.
 #[derive(Debug)]
 pub struct Signer {
     /// Signs and verifies HS256.
     pub secret: Option<Secret>,
-    /// What `iss` must be.
+    /// The required `iss`.
     pub issuer: Option<String>,
-    /// What `aud` must be or contain.
+    /// The required `aud`, alone or in a list.
     pub audience: Option<String>,
-    /// Where the auth server publishes its keys.
+    /// The address of the published keys.
     jwks: Option<Url>,
 }
 
 impl Signer {
-    /// What `todo-api token` signs with: the secret that is set, or else that of `dev`, if there is one.
+    /// For `todo-api token`: the secret that is set, or else the secret of `dev`, if there is one.
     ///
     /// # Errors
     ///
@@ -89,9 +92,11 @@ impl Signer {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] where there is none.
+    /// [`ConfigError`] if there is none.
     pub fn secret(&self) -> Result<&Secret, ConfigError> {
-        self.secret.as_ref().ok_or_else(|| BETTER_AUTH_SECRET.invalid("is not set, and nothing else signs tokens"))
+        self.secret
+            .as_ref()
+            .ok_or_else(|| BETTER_AUTH_SECRET.invalid("is not set, and only this secret can sign tokens"))
     }
 
     fn with(settings: &mut Settings, otherwise: impl Fn() -> io::Result<Option<String>>) -> Result<Self, ConfigError> {
@@ -103,7 +108,7 @@ impl Signer {
         let refused = |InvalidSecret(problem)| BETTER_AUTH_SECRET.invalid(problem);
         let secret = secret.map(Secret::new).transpose().map_err(refused)?;
         let (base, jwks) = (address(settings, &BETTER_AUTH_URL)?, address(settings, &AUTH_JWKS_URL)?);
-        // Better Auth takes the origin for `iss` and `aud`, in the form that the URL standard gives it.
+        // Better Auth uses the origin as `iss` and `aud`, in the form of the URL standard.
         let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
         Ok(Self {
             secret,
@@ -114,7 +119,7 @@ impl Signer {
     }
 }
 
-/// Who may sign tokens.
+/// The configuration of tokens.
 #[derive(Debug)]
 pub struct Auth {
     /// The shared secret and the claims.
@@ -126,7 +131,7 @@ pub struct Auth {
 impl Auth {
     /// # Errors
     ///
-    /// [`ConfigError`] where neither a secret nor a URL is set, or one cannot be used.
+    /// [`ConfigError`] if neither a secret nor a URL is set, or if a variable cannot be used.
     pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
         let auth = Self::of(Signer::with(settings, || Ok(None))?, settings)?;
         if auth.signer.secret.is_none() && auth.published.is_none() {
@@ -135,11 +140,11 @@ impl Auth {
         Ok(auth)
     }
 
-    /// As [`Auth::read`], where a secret that is not set is made once and kept in `data/dev-secret`.
+    /// As [`Auth::read`], but if no secret is set, creates one in `data/dev-secret`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] also where that file cannot be read or written.
+    /// [`ConfigError`], also if that file cannot be read or written.
     pub fn read_for_development(settings: &mut Settings) -> Result<Self, ConfigError> {
         Self::of(Signer::with(settings, || dev_secret().map(Some))?, settings)
     }
@@ -167,7 +172,7 @@ fn published(jwks: &Url, settings: &mut Settings) -> Result<Jwks, ConfigError> {
     Jwks::new(uri, authorities, Freshness { refresh, stale }).map_err(|error| wrong(&error))
 }
 
-/// An address on the web. It has no `@`: in one that has, a part of a password may pass for the host, which is logged.
+/// The URL of a variable. Rejects an `@`, because a part of a password could be taken as the host, which is logged.
 fn address(settings: &mut Settings, variable: &Variable) -> Result<Option<Url>, ConfigError> {
     let Some(value) = settings.get(variable)? else { return Ok(None) };
     if value.contains('@') {
@@ -177,12 +182,12 @@ fn address(settings: &mut Settings, variable: &Variable) -> Result<Option<Url>, 
     let problem = "is not an http:// or https:// URL with the name or IP address of a host";
     let url = value.parse().ok().filter(is_web).ok_or_else(|| variable.invalid(problem))?;
     if url.fragment().is_some() {
-        return Err(variable.invalid("has a fragment: leave out the # and what follows"));
+        return Err(variable.invalid("has a fragment: leave out the # and everything after it"));
     }
     Ok(Some(url))
 }
 
-/// The secret of `dev`: random, made once, readable by its owner only.
+/// The secret of `dev`: random, created once, readable only for its owner.
 fn dev_secret() -> io::Result<String> {
     if let Ok(secret) = fs::read_to_string(DEV_SECRET) {
         return Ok(secret.trim().to_owned());
@@ -191,7 +196,7 @@ fn dev_secret() -> io::Result<String> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
     let fresh = format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple());
-    // Two that start at once agree on the one that is there first: the file appears whole, or not at all.
+    // Of two processes that start at once, one wins, because a link appears with the whole content or not at all.
     let own = format!("{DEV_SECRET}.{}", std::process::id());
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&own)?;
     io::Write::write_all(&mut file, fresh.as_bytes())?;
@@ -203,8 +208,8 @@ fn dev_secret() -> io::Result<String> {
     }
 }
 
-/// Where Better Auth publishes its keys. A path in its base URL is the base path of its API, as Better Auth reads it
-/// (`withPath` in its `utils/url`); without one that is `/api/auth`.
+/// The address of Better Auth's keys. A path in the base URL is the base path of its API (`withPath` in Better Auth's
+/// `utils/url`); the default is `/api/auth`.
 fn jwks_of(mut base: Url) -> Result<Url, ConfigError> {
     if base.query().is_some() {
         return Err(BETTER_AUTH_URL.invalid("has a query"));

@@ -1,4 +1,4 @@
-//! Which database.
+//! The configuration of the database.
 
 use super::{ConfigError, Settings, Variable, invalid};
 use crate::db::{DatabaseUrl, InvalidUrl, Lanes};
@@ -6,32 +6,35 @@ use crate::db::{DatabaseUrl, InvalidUrl, Lanes};
 const DATABASE_URL: Variable = Variable::new(
     "DATABASE_URL",
     "URL",
-    "The database: sqlite://folder/file.db?mode=rwc (three slashes for an absolute path; mode=rwc makes a missing file) \
+    "The database: sqlite://folder/file.db?mode=rwc (three slashes for an absolute path; mode=rwc creates a missing file) \
      or postgresql://user:password@host/database (TLS is on and verified unless sslmode=disable)",
 )
 .default(DatabaseUrl::EMBEDDED);
 const NEON_DB_URL: Variable =
-    Variable::new("NEON_DB_URL", "URL", "The database, as Neon names it; wins where both are set")
+    Variable::new("NEON_DB_URL", "URL", "The database, in Neon's own variable; wins if both are set")
         .example(DatabaseUrl::SERVER);
 const DB_READ_CONNECTIONS: Variable =
     Variable::new("DB_READ_CONNECTIONS", "NUMBER", "Connections to a PostgreSQL server that reads share").default("2");
-const DB_WRITE_CONNECTIONS: Variable =
-    Variable::new("DB_WRITE_CONNECTIONS", "NUMBER", "Connections to a PostgreSQL server that writes share")
-        .default("16");
+const DB_WRITE_CONNECTIONS: Variable = Variable::new(
+    "DB_WRITE_CONNECTIONS",
+    "NUMBER",
+    "Connections to a PostgreSQL server that changes share, one change on each at a time",
+)
+.default("16");
 
 /// The variables that name the database.
 pub const DATABASE: &[&Variable] = &[&DATABASE_URL, &NEON_DB_URL];
-/// How many connections a server has.
+/// The variables of the number of connections.
 pub const LANES: &[&Variable] = &[&DB_READ_CONNECTIONS, &DB_WRITE_CONNECTIONS];
 
-/// Which database, and how many connections to it.
+/// The configuration of the database.
 #[derive(Debug)]
 pub struct Database {
-    /// The variable that says where it is.
+    /// The name of the variable with its URL.
     pub variable: &'static str,
-    /// Where it is.
+    /// Its URL.
     pub url: DatabaseUrl,
-    /// The connections to share.
+    /// The number of connections.
     pub lanes: Lanes,
 }
 
@@ -40,7 +43,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a URL that names no database.
+    /// [`ConfigError`] for an invalid URL or number.
     pub fn read(settings: &mut Settings) -> Result<Self, ConfigError> {
         let database = Self::read_alone(settings)?;
         let reads = settings.number(&DB_READ_CONNECTIONS, 1000)?;
@@ -62,7 +65,7 @@ impl Database {
         Ok(Self { variable, url, lanes: Lanes { reads: 1, writes: 1 } })
     }
 
-    /// The embedded one, whatever the environment says.
+    /// The embedded database of `dev`, independent of the environment.
     #[must_use]
     pub fn embedded() -> Self {
         let lanes = Lanes { reads: 1, writes: 1 };

@@ -1,5 +1,5 @@
-//! The file `.env`. dotenvy reads it, with two changes: a `$` is kept as a `$`, and an error gives the number of a line instead
-//! of quoting it, because the line may contain a secret.
+//! The file `.env`. dotenvy parses it, with two differences: a `$` stays a `$`, and an error has the number of a line
+//! instead of its text, which may contain a secret.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,8 @@ use super::{ConfigError, variable::Variable};
 #[derive(Default)]
 pub(super) struct Dotenv {
     path: PathBuf,
-    /// The last value of each variable, or the line where it cannot be read, which matters only if the variable is used.
+    /// The last value of each variable, or the number of its line if it cannot be read. That is an error only if the
+    /// variable is used.
     values: HashMap<String, Result<String, usize>>,
 }
 
@@ -83,8 +84,8 @@ impl Dotenv {
     }
 }
 
-/// Whether the value stands in the entry literally, apart from surrounding quotes, escapes in double quotes, and a comment.
-/// dotenvy reads `a'b'c` as `abc`, like a shell; other programs keep the quotes.
+/// Whether the entry contains the value literally, apart from surrounding quotes, escapes in double quotes, and a
+/// comment. dotenvy reads `a'b'c` as `abc`, like a shell; other programs keep the quotes.
 fn is_literal(entry: &str, value: &str) -> bool {
     let written = entry.split_once('=').map_or("", |(_, written)| written.trim_start());
     let escapes = written.starts_with('"') && written.contains('\\');
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_what_stands_there() {
+    fn values_are_read_literally() {
         for (text, expected) in [
             ("SECRET=a", "a"),
             ("\u{feff}SECRET=a\r\nB=2\r\n", "a"),
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_read_is_refused_where_it_is_used() {
+    fn a_malformed_value_is_rejected_when_it_is_used() {
         for text in [
             "PASS WORD",
             "PASS\\WORD",
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_assignment_is_reported_by_its_number() {
+    fn a_line_without_an_assignment_is_reported_by_its_number() {
         for (text, expected) in [
             ("A=1\nPASSWORD", "line 2, is not NAME=value"),
             ("\n\nPASS WORD=1", "line 3, is not NAME=value"),

@@ -1,4 +1,4 @@
-//! From the environment to typed configuration, checked once, at the start. Every complaint names its variable.
+//! Reads the environment into a typed configuration, checked once at the start. Every error names its variable.
 
 mod auth;
 mod database;
@@ -17,8 +17,8 @@ pub use self::{
     variable::Variable,
 };
 
-/// A variable that cannot be used: one line that names it, says what is wrong, and shows what would be right. It never
-/// repeats a value, which may be a secret.
+/// A variable that cannot be used: one line with its name, the problem and an example. It never repeats the value,
+/// which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     variable: &'static str,

@@ -1,4 +1,4 @@
-//! How to serve.
+//! The configuration of the server.
 
 use std::net::IpAddr;
 
@@ -18,25 +18,25 @@ use crate::{
 const DEV_ORIGIN: &str = "http://localhost:3000";
 
 const HOST: Variable = Variable::new("HOST", "ADDRESS", "Address to listen on").default("127.0.0.1");
-const PORT: Variable = Variable::new("PORT", "PORT", "Port to listen on; 0 takes a free one").default("8000");
+const PORT: Variable = Variable::new("PORT", "PORT", "Port to listen on; 0 means any free port").default("8000");
 const CORS_ORIGINS: Variable =
     Variable::new("CORS_ORIGINS", "ORIGINS", "Origins whose pages may use the API, separated by commas")
         .absent("none")
         .example("https://app.example.com,http://localhost:3000");
-const LOG_FORMAT: Variable = Variable::new("LOG_FORMAT", "FORMAT", "How log lines look: pretty or json")
+const LOG_FORMAT: Variable = Variable::new("LOG_FORMAT", "FORMAT", "Format of log lines: pretty or json")
     .absent("json; pretty for dev")
     .example("json");
 const RUST_LOG: Variable = Variable::new(
     "RUST_LOG",
     "FILTER",
-    "What to log, as tracing-subscriber's EnvFilter reads it; info,todo_api=debug adds SQL",
+    "Filter of log lines, in the syntax of tracing-subscriber's EnvFilter; info,todo_api=debug adds SQL",
 )
 .default("info")
 .example("info,todo_api=debug");
 const MAX_CONNECTIONS: Variable = Variable::new(
     "MAX_CONNECTIONS",
     "NUMBER",
-    "Most connections at a time; at the limit, those that have been idle the longest are closed",
+    "Maximum number of connections; at the limit, the server closes those that have been idle the longest",
 )
 .default("10000");
 const FIRST_BYTE_TIMEOUT: Variable =
@@ -47,19 +47,19 @@ const HEADER_TIMEOUT: Variable =
         .default("10s");
 const BODY_TIMEOUT: Variable =
     Variable::new("BODY_TIMEOUT", "DURATION", "Time for the body of a request to arrive").default("15s");
-const BODY_LIMIT: Variable = Variable::new("BODY_LIMIT", "BYTES", "Bytes of a request's body").default("65536");
+const BODY_LIMIT: Variable = Variable::new("BODY_LIMIT", "BYTES", "Maximum size of a request body").default("65536");
 /// The default of `BODY_LIMIT`, in bytes.
 pub const DEFAULT_BODY_LIMIT: usize = BODY_LIMIT.default_number();
 const KEEP_ALIVE_TIMEOUT: Variable = Variable::new(
     "KEEP_ALIVE_TIMEOUT",
     "DURATION",
-    "Time between requests on one connection; longer than that of the load balancer in front",
+    "Time between requests on one connection; set it longer than that of the load balancer in front",
 )
 .default("75s");
 const WRITE_TIMEOUT: Variable = Variable::new(
     "WRITE_TIMEOUT",
     "DURATION",
-    "Time for a client to take an answer, in addition to what WRITE_RATE allows",
+    "Time for a client to take an answer, in addition to the time that WRITE_RATE allows",
 )
 .default("30s");
 const WRITE_RATE: Variable = Variable::new(
@@ -71,12 +71,18 @@ const WRITE_RATE: Variable = Variable::new(
 const WRITE_LIMIT: Variable = Variable::new(
     "WRITE_LIMIT",
     "BYTES",
-    "Bytes of all answers that wait to be sent; beyond it, those that have waited the longest are given up",
+    "Bytes of all answers that wait to be sent; over the limit, the server gives up those that have waited the longest",
 )
 .default("67108864");
-const SHUTDOWN_DELAY: Variable = Variable::new("SHUTDOWN_DELAY", "DURATION", "Time to go on accepting after the signal to stop, while /ready already says no; behind a load balancer a little more than its interval of checks").default("0s");
+const SHUTDOWN_DELAY: Variable = Variable::new(
+    "SHUTDOWN_DELAY",
+    "DURATION",
+    "Time to accept requests after the stop signal, while /ready fails; behind a load balancer, set it a little longer \
+     than the interval of its checks",
+)
+.default("0s");
 const SHUTDOWN_GRACE: Variable =
-    Variable::new("SHUTDOWN_GRACE", "DURATION", "Time for requests in flight to be answered at the end").default("10s");
+    Variable::new("SHUTDOWN_GRACE", "DURATION", "Time for requests in flight to finish at the shutdown").default("10s");
 
 /// The variables of [`Serve`].
 pub const SERVE: &[&Variable] = &[
@@ -98,22 +104,22 @@ pub const SERVE: &[&Variable] = &[
     &SHUTDOWN_GRACE,
 ];
 
-/// How to serve.
+/// The configuration of the server.
 #[derive(Debug)]
 pub struct Serve {
     /// Address to listen on.
     pub host: IpAddr,
-    /// Port to listen on; 0 for a free one.
+    /// Port to listen on; 0 means any free port.
     pub port: u16,
     /// The origins whose pages may use the API.
     pub cors: Cors,
-    /// How log lines look.
+    /// Format of log lines.
     pub log_format: Format,
-    /// What is logged.
+    /// Filter of log lines.
     pub log_filter: EnvFilter,
-    /// Bounds of connections.
+    /// Limits of connections.
     pub limits: Limits,
-    /// Bounds of bodies.
+    /// Limits of request bodies.
     pub body_limits: BodyLimits,
 }
 
@@ -177,11 +183,11 @@ fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
     entries.zip(1..).map(origin).collect()
 }
 
-/// Parses a filter. A lone word that is not a level would be read as the name of a crate, and silence all other lines.
+/// Parses a filter. Rejects a single word that is not a level: it would be a crate's name, and hide all other lines.
 fn log_filter(text: &str) -> Result<EnvFilter, ConfigError> {
     let ours = |part: &str| part.starts_with(env!("CARGO_CRATE_NAME"));
-    let tells = |part: &str| part.contains('=') || ours(part) || part.parse::<LevelFilter>().is_ok();
-    if !text.split(',').map(str::trim).any(tells) {
+    let has_level = |part: &str| part.contains('=') || ours(part) || part.parse::<LevelFilter>().is_ok();
+    if !text.split(',').map(str::trim).any(has_level) {
         return Err(RUST_LOG.invalid("has no level: error, warn, info, debug, trace or off"));
     }
     EnvFilter::try_new(text).map_err(|_| RUST_LOG.invalid("is not a filter"))

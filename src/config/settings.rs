@@ -1,4 +1,4 @@
-//! Where the value of a variable comes from: the command line, the environment, `.env` or its default, in this order.
+//! The value of a variable: from the command line, the environment, `.env` or its default, in this order.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches};
 
 use super::{ConfigError, dotenv::Dotenv, variable::Variable};
 
-/// The options of a command that takes these variables.
+/// The options of a command with these variables.
 #[must_use]
 pub fn options(variables: &[&[&Variable]]) -> Vec<Arg> {
     variables.iter().copied().flatten().map(|variable| variable.option()).collect()
@@ -28,12 +28,12 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// A line for the operator, where the file cannot be read.
+    /// A line for the operator, if the file cannot be read.
     pub fn of(options: ArgMatches) -> Result<Self, String> {
         Ok(Self { options, file: Dotenv::find()?, warnings: Vec::new() })
     }
 
-    /// What the operator should know about the values read so far.
+    /// Warnings for the operator about the values read so far.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
@@ -50,7 +50,7 @@ impl Settings {
         Ok(value.map(|value| self.plain(variable, &value)).or_else(|| variable.default.map(str::to_owned)))
     }
 
-    /// The value without the white space and quotes around it, which files and shells leave there by mistake.
+    /// The value without white space and quotes around it: they come from mistakes in files and shells.
     fn plain(&mut self, variable: &Variable, value: &str) -> String {
         let inner = bare(value);
         if !variable.verbatim {
@@ -61,7 +61,7 @@ impl Settings {
         }
         if value.trim_matches(|c: char| c.is_whitespace() || QUOTES.contains(&c)) != value {
             let problem = "begins or ends with white space, a newline or a quote, which is part of the value: \
-                           whoever else uses it must have it as well";
+                           make sure that all programs with this value have it as well";
             self.warnings.push(format!("{} {problem}", variable.name));
         }
         value.to_owned()
@@ -77,7 +77,7 @@ impl Settings {
         Ok(duration)
     }
 
-    /// A timeout. Zero means no limit in some programs; here every wait would fail at once, so it is refused.
+    /// A timeout. Rejects 0: it means no limit in other programs, but here every wait would fail at once.
     pub(super) fn timeout(&mut self, variable: &Variable) -> Result<Duration, ConfigError> {
         let duration = self.duration(variable)?;
         if duration.is_zero() { Err(variable.invalid("must be longer than 0")) } else { Ok(duration) }
@@ -93,14 +93,14 @@ impl Settings {
 const LONGEST: Duration = Duration::from_hours(365 * 24);
 const QUOTES: [char; 2] = ['"', '\''];
 
-/// The text without white space around it and without one pair of quotes.
+/// The text without white space around it, and without one pair of quotes.
 fn bare(value: &str) -> &str {
     let value = value.trim();
     let unquoted = QUOTES.iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
     unquoted.map_or(value, str::trim)
 }
 
-/// A blank value counts as not set: compose files pass on empty values for variables that are not set.
+/// A blank value counts as not set, because Compose files pass unset variables as empty ones.
 fn is_set(value: &impl AsRef<OsStr>) -> bool {
     !bare(&value.as_ref().to_string_lossy()).is_empty()
 }

@@ -1,4 +1,4 @@
-//! A variable of the configuration: everything that `--help`, the README and error messages say about it.
+//! A variable of the configuration, with its texts in `--help` and in errors.
 
 use std::ffi::OsString;
 
@@ -11,12 +11,12 @@ use super::ConfigError;
 pub struct Variable {
     /// Its name in the environment.
     pub name: &'static str,
-    /// What `--help` calls its value.
+    /// The name of its value in `--help`.
     kind: &'static str,
     help: &'static str,
-    /// Its value where none is set.
+    /// Its value if it is not set.
     pub(super) default: Option<&'static str>,
-    /// What applies where none is set and no value says it.
+    /// The description in `--help` of what applies if it is not set and has no default.
     absent: Option<&'static str>,
     pub(super) example: Option<&'static str>,
     /// Whether white space and quotes around the value are part of it.
@@ -44,7 +44,7 @@ impl Variable {
         Self { verbatim: true, ..self }
     }
 
-    /// The default of a variable that is a number; 0 where there is none.
+    /// The default of a variable that is a number; 0 if there is none.
     pub(super) const fn default_number(&self) -> usize {
         let Some(default) = self.default else { return 0 };
         match usize::from_str_radix(default, 10) {
@@ -53,7 +53,7 @@ impl Variable {
         }
     }
 
-    /// A value to show where one is wrong.
+    /// A valid value, to show in errors.
     pub(super) fn sample(&self) -> &'static str {
         self.example.or(self.default).unwrap_or_default()
     }
@@ -62,7 +62,7 @@ impl Variable {
         super::invalid(self.name, problem, self.sample())
     }
 
-    /// The option. It takes anything, so that clap has no reason to print a value.
+    /// The option. It accepts any value, so that clap never prints one in an error.
     pub(super) fn option(&self) -> Arg {
         let default = self.default.or(self.absent).map(|value| format!(" [default: {value}]"));
         Arg::new(self.name)

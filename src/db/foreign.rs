@@ -1,11 +1,11 @@
-//! Databases that belong to another program: recognized before anything is created in them.
+//! Recognizes databases of other programs, before this one creates anything in them.
 
 use sea_orm::DbBackend;
 
-/// The tables that this program creates first.
+/// The tables of this program's first migrations.
 const OWN: [&str; 3] = ["users", "tasks", "idempotency_keys"];
 
-/// Tables by which other programs and their libraries are known.
+/// Tables of other programs and their libraries.
 const MARKERS: [(&str, &str); 16] = [
     ("alembic_version", "Alembic (SQLAlchemy, SQLModel, FastAPI)"),
     ("_prisma_migrations", "Prisma"),
@@ -25,8 +25,8 @@ const MARKERS: [(&str, &str); 16] = [
     ("verification", "Better Auth"),
 ];
 
-/// What is wrong with a database that has these tables and none of our migrations, if anything is. `migrated` says whether
-/// SeaORM's migrator has been at work in it for another program.
+/// Why a database with these tables and none of our migrations cannot be used; `None` if it can. `migrated`: SeaORM's
+/// migrator has run in it for another program.
 pub(super) fn tables(tables: &[String], migrated: bool, backend: DbBackend) -> Option<String> {
     let taken: Vec<&str> = OWN.into_iter().filter(|own| tables.iter().any(|table| table == own)).collect();
     if taken.is_empty() && !migrated {

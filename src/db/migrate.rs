@@ -1,11 +1,11 @@
-//! Runs the migrations over one connection, whichever database it belongs to.
+//! Runs migrations over one connection to either database.
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
 
 use super::{DbError, foreign};
 
-/// What to do to the schema.
+/// A change or a report of the schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Up,
@@ -26,10 +26,10 @@ pub struct Migration {
     pub applied: bool,
 }
 
-/// Takes the step and says where that leaves the schema. What need not be created is not created: the role may have no right
-/// to do that.
+/// Takes the step, and returns the state of the schema. Without pending migrations it creates nothing: the role may
+/// lack the right to.
 ///
-/// The caller holds a transaction around it, and a lock: SeaORM's migrator takes neither.
+/// The caller must hold a transaction and a lock, because SeaORM's migrator takes neither.
 pub(super) async fn take(step: Step, connection: &DatabaseConnection) -> Result<Migrations, DbError> {
     let known: Vec<String> = Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
     check_encoding(connection).await?;
@@ -41,7 +41,7 @@ pub(super) async fn take(step: Step, connection: &DatabaseConnection) -> Result<
         }
     } else if let Some(newer) = applied.iter().find(|name| !known.contains(name)) {
         return Err(DbError::Internal(format!(
-            "the schema is newer than this program: it has {newer}; run the version that brought it"
+            "the schema is newer than this program: it has {newer}; run the version that added it"
         )));
     }
     match step {
@@ -54,7 +54,7 @@ pub(super) async fn take(step: Step, connection: &DatabaseConnection) -> Result<
     Ok(Migrations(known.into_iter().map(migration).collect()))
 }
 
-/// The names of the migrations that the database has.
+/// The names of the applied migrations.
 async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbError> {
     let there = match connection.get_database_backend() {
         DbBackend::Postgres => "SELECT to_regclass('seaql_migrations')::text AS name",
@@ -66,20 +66,20 @@ async fn applied(connection: &DatabaseConnection) -> Result<Vec<String>, DbError
     names(connection, "SELECT version AS name FROM seaql_migrations ORDER BY version").await
 }
 
-/// The tables that stand where ours would be created.
+/// The tables in the schema in which this program would create its own.
 async fn tables(connection: &DatabaseConnection) -> Result<Vec<String>, DbError> {
     if connection.get_database_backend() != DbBackend::Postgres {
         return names(connection, "SELECT lower(name) AS name FROM sqlite_schema WHERE type = 'table'").await;
     }
     if names(connection, "SELECT current_schema()::text AS name").await?.is_empty() {
-        let problem = "no schema of its search_path exists: create one, as with CREATE SCHEMA todo";
+        let problem = "no schema of its search_path exists: create one, such as with CREATE SCHEMA todo";
         return Err(DbError::Unsuitable(problem.to_owned()));
     }
     names(connection, "SELECT tablename::text AS name FROM pg_catalog.pg_tables WHERE schemaname = current_schema()")
         .await
 }
 
-/// Titles may have any character of Unicode.
+/// Checks that the database can store titles: they may have any Unicode character.
 async fn check_encoding(connection: &DatabaseConnection) -> Result<(), DbError> {
     if connection.get_database_backend() != DbBackend::Postgres {
         return Ok(());
@@ -93,7 +93,7 @@ async fn check_encoding(connection: &DatabaseConnection) -> Result<(), DbError> 
     }
 }
 
-/// The column `name` of the rows, where it has a value.
+/// The column `name` of the rows, without NULL.
 async fn names(connection: &DatabaseConnection, sql: &str) -> Result<Vec<String>, DbError> {
     let statement = Statement::from_string(connection.get_database_backend(), sql);
     let rows = connection.query_all_raw(statement).await.map_err(failed)?;

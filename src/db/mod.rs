@@ -36,16 +36,16 @@ enum Backend {
     Postgres(postgres::Postgres),
 }
 
-/// How many connections to a PostgreSQL server to share.
+/// Number of connections to a PostgreSQL server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lanes {
-    /// For reads.
+    /// Connections that reads share.
     pub reads: usize,
-    /// For writes, which wait for the disk.
+    /// Connections for changes, each for one change at a time.
     pub writes: usize,
 }
 
-/// What can go wrong with a statement, told apart by what the caller can do about it.
+/// The errors of a statement, by what the caller can do about them.
 ///
 /// The texts are for the log: they may name columns and files, and never reach a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,16 +54,16 @@ pub enum DbError {
     Unique(String),
     /// A row that the new one refers to is missing; nothing was written.
     ForeignKey(String),
-    /// The database cannot be reached or cannot write (disk full, I/O error); nothing was written, and it may recover by
-    /// itself.
+    /// The database cannot be reached or cannot write (disk full, I/O error); nothing was written, and it may recover
+    /// by itself.
     Unavailable(String),
-    /// There was no answer, or one that leaves it open: the change may have happened or not, or may still happen.
+    /// The outcome is unknown: the change was made, or not, or may still be made.
     Unknown(String),
-    /// The database will not have us: wrong password, unknown certificate, no such database.
+    /// The database rejects the connection: wrong password, unknown certificate, no such database.
     Refused(String),
-    /// What the URL leads to is not this program's database, and cannot become it.
+    /// The database belongs to another program, or this one cannot use it.
     Unsuitable(String),
-    /// A mistake of this program or of the schema.
+    /// A defect of this program or of the schema.
     Internal(String),
 }
 
@@ -102,7 +102,7 @@ impl std::error::Error for DbError {}
 
 /// An entity whose rows can be rebuilt from column values, through its `ActiveModel`.
 ///
-/// Every `DeriveEntityModel` is one; the trait only gives the bounds a name.
+/// Every `DeriveEntityModel` is one. The trait only names the bounds.
 pub trait Rows:
     EntityTrait<Model: IntoActiveModel<Self::ActiveModel>, ActiveModel: TryIntoModel<<Self as EntityTrait>::Model>>
 {
@@ -114,11 +114,11 @@ impl<E> Rows for E where
 }
 
 impl Db {
-    /// The database at this URL, which is [connected](Db::connect) to later.
+    /// The database at this URL. Connects to nothing before [`Db::connect`].
     ///
     /// # Errors
     ///
-    /// [`DbError::Refused`] where TLS cannot be set up.
+    /// [`DbError::Refused`] if TLS cannot be set up.
     pub fn open(url: &DatabaseUrl, lanes: Lanes) -> Result<Self, DbError> {
         Ok(Self(Arc::new(match url {
             DatabaseUrl::Sqlite(file) => Backend::Sqlite(Box::new(sqlite::Sqlite::new(file.clone()))),
@@ -126,12 +126,12 @@ impl Db {
         })))
     }
 
-    /// Starts to connect, and to keep connected, or opens the file; until then statements wait, and then answer
-    /// [`DbError::Unavailable`]. To be called once, when the schema is as it should be.
+    /// Connects and stays connected, or opens the file. Call it once, when the schema is up to date. Before it,
+    /// statements wait, and then fail with [`DbError::Unavailable`].
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] where the file cannot be opened.
+    /// [`DbError::Unavailable`] if the file cannot be opened.
     pub fn connect(&self) -> Result<(), DbError> {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.connect(),
@@ -142,8 +142,8 @@ impl Db {
         }
     }
 
-    /// The database for one request of this tenant: its statements share one deadline, and it takes no more than its share
-    /// of the connections.
+    /// The database for one request of this tenant. Its statements share one deadline. On PostgreSQL, the changes of a
+    /// tenant share a quarter of the connections.
     #[must_use]
     pub fn of<'a>(&'a self, tenant: &'a str) -> Requested<'a> {
         Requested {
@@ -160,11 +160,11 @@ impl Db {
         }
     }
 
-    /// Whether the database answers and takes changes.
+    /// Checks that the database answers and accepts changes.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`] and [`DbError::Unknown`] where it does not.
+    /// [`DbError::Unavailable`] and [`DbError::Unknown`] if it does not.
     pub async fn ping(&self) -> Result<(), DbError> {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.ping().await,
@@ -172,17 +172,17 @@ impl Db {
         }
     }
 
-    /// Applies every pending migration; safe when many processes start at once.
+    /// Applies all pending migrations. Many processes may do so at once.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`], [`DbError::Refused`] and [`DbError::Unsuitable`], or [`DbError::Internal`] where the schema is newer than this
-    /// program.
+    /// [`DbError::Unavailable`], [`DbError::Refused`] and [`DbError::Unsuitable`], or [`DbError::Internal`] if the
+    /// schema is newer than this program.
     pub async fn migrate_up(&self) -> Result<Migrations, DbError> {
         self.migrate(Step::Up).await
     }
 
-    /// Rolls back the newest migration, with the data it brought.
+    /// Rolls back the newest migration, and removes its data.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Db {
         self.migrate(Step::Down).await
     }
 
-    /// Tells which migrations are applied, and changes nothing.
+    /// Reports which migrations are applied, and changes nothing.
     ///
     /// # Errors
     ///
@@ -207,11 +207,11 @@ impl Db {
         }
     }
 
-    /// Ends the use of the database: on SQLite everything then stands in the one main file.
+    /// Ends the use of the database. On SQLite, copies the log into the main file.
     ///
     /// # Errors
     ///
-    /// [`DbError::Unavailable`]; no acknowledged write is lost by that.
+    /// [`DbError::Unavailable`]. No acknowledged write is lost: the log still has it.
     pub fn close(self) -> Result<(), DbError> {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.checkpoint(),
@@ -229,7 +229,7 @@ pub struct Requested<'a> {
 }
 
 impl Requested<'_> {
-    /// For changes of this row, which are made one after the other.
+    /// For changes of this row: few of them are in the database at a time.
     #[must_use]
     pub fn on(mut self, row: Uuid) -> Self {
         self.subject.row = Some(row);
@@ -271,11 +271,11 @@ impl Requested<'_> {
         }
     }
 
-    /// Runs several inserts that stand or fall together.
+    /// Runs several inserts as one: all happen, or none.
     ///
     /// # Errors
     ///
-    /// Any [`DbError`]; then none of them has happened, except that [`DbError::Unknown`] leaves it open.
+    /// Any [`DbError`]. Then none was made, except that [`DbError::Unknown`] leaves this open.
     pub async fn insert<K: Ord + Copy>(
         &self,
         inserts: &Statements<K, Vec<Value>, Inserts>,
@@ -289,7 +289,7 @@ impl Requested<'_> {
         }
     }
 
-    /// Updates rows and answers them as they are afterwards.
+    /// Updates rows and returns them with their new values.
     ///
     /// # Errors
     ///
@@ -307,7 +307,7 @@ impl Requested<'_> {
         }
     }
 
-    /// Deletes rows and answers how many.
+    /// Deletes rows and returns their number.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What the log says while the database cannot be used: the first failure at once, then one line every half minute.
+//! Logs an outage of the database: the first failure at once, then one line every 30 seconds.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// Time between two lines about the same outage.
 const INTERVAL: Duration = Duration::from_secs(30);
 
-/// The outage that lasts, if one does.
+/// The current outage, if there is one.
 #[derive(Debug, Default)]
 pub struct Outage(Mutex<Option<Lasting>>);
 
@@ -21,7 +21,7 @@ struct Lasting {
 }
 
 impl Outage {
-    /// Reports a failure, unless this outage has been reported lately.
+    /// Logs a failure, unless this outage was logged in the last 30 seconds.
     pub fn report(&self, error: &dyn std::fmt::Display) {
         let now = Instant::now();
         let mut outage = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,17 +37,14 @@ impl Outage {
             }
         };
         drop(outage);
-        tracing::warn!(%error, seconds = lasting.as_secs(), "a connection to the database failed; trying on");
+        tracing::warn!(%error, seconds = lasting.as_secs(), "a connection to the database failed; retrying");
     }
 
-    /// Reports that all is well again, where it was not.
+    /// Logs the end of the outage, if there was one.
     pub fn over(&self) {
         let outage = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(outage) = outage {
-            tracing::info!(
-                seconds = outage.since.elapsed().as_secs(),
-                "all connections to the database are well again"
-            );
+            tracing::info!(seconds = outage.since.elapsed().as_secs(), "all connections to the database work again");
         }
     }
 }

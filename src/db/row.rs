@@ -9,7 +9,7 @@ pub(super) fn types<E: EntityTrait>() -> Vec<ColumnType> {
     E::Column::iter().map(|column| column.def().get_column_type().clone()).collect()
 }
 
-/// One row from `value(index, type)` of each column; a value of the wrong type is an error, never a `None`.
+/// One row, from `value(index, type)` of each column. A value of the wrong type is an error, never a `None`.
 pub(super) fn decode<E: Rows>(
     types: &[ColumnType],
     value: impl Fn(usize, &ColumnType) -> Result<Value, DbError>,

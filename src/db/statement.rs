@@ -1,4 +1,4 @@
-//! Statements that are built once and run again and again, each time with other arguments.
+//! Statements that are built once and run many times, with different arguments.
 
 use std::{
     collections::BTreeMap,
@@ -19,17 +19,17 @@ use super::row;
 
 /// The arguments of a statement, each with a name.
 pub trait Arguments {
-    /// The same names, for what stands in the statement in place of the arguments.
+    /// The same names, with a place in the statement for each argument.
     type Places;
 
-    /// The places of the arguments, which `next` numbers.
+    /// The places of the arguments, numbered by `next`.
     fn places(next: &mut dyn FnMut() -> u64) -> Self::Places;
 
     /// The arguments, in the order of their places.
     fn into_values(self) -> Vec<Value>;
 }
 
-/// The values of whole rows, for [`Inserts`], which give them their places.
+/// The values of whole rows, for [`Inserts`], which number their places.
 impl Arguments for Vec<Value> {
     type Places = ();
 
@@ -40,7 +40,7 @@ impl Arguments for Vec<Value> {
     }
 }
 
-/// Declares the [`Arguments`] of statements, as a struct: one that a statement is run without does not compile.
+/// Declares the [`Arguments`] of statements as a struct, so a missing argument does not compile.
 macro_rules! arguments {
     ($(#[$doc:meta])* $visibility:vis struct $name:ident { $($argument:ident),+ $(,)? }) => {
         $(#[$doc])*
@@ -64,15 +64,15 @@ macro_rules! arguments {
 }
 pub(crate) use arguments;
 
-/// Stands in a statement for an argument: its place among those of a run, from 0. Neither database can store a number as
-/// large, so it is taken for nothing else.
+/// A placeholder for an argument, by its place from 0. Neither database can store a number as large as these, so a real
+/// value cannot look like one.
 #[must_use]
 const fn argument(place: usize) -> u64 {
     u64::MAX - place as u64
 }
 
-/// Statements of one kind, each built when it is first used, from the key that tells it from the others. They are kept
-/// for good: there must be a bound to how many keys there are.
+/// A cache of statements of one kind. Each is built when it is first used, from its key. None is ever removed, so the
+/// number of keys must be limited.
 pub struct Statements<K, A: Arguments, S: Build> {
     build: fn(K, A::Places) -> S,
     sqlite: RwLock<BTreeMap<K, Arc<S::Built>>>,
@@ -86,12 +86,12 @@ impl<K, A: Arguments, S: Build> fmt::Debug for Statements<K, A, S> {
 }
 
 impl<K: Ord + Copy, A: Arguments, S: Build> Statements<K, A, S> {
-    /// Statements in which the places of their arguments stand.
+    /// The statement for a key, with a placeholder for each argument.
     pub const fn new(build: fn(K, A::Places) -> S) -> Self {
         Self { build, sqlite: RwLock::new(BTreeMap::new()), postgres: RwLock::new(BTreeMap::new()) }
     }
 
-    /// The statement of this key, with these arguments.
+    /// The statement for this key, with these arguments.
     pub(super) fn bind(&self, backend: DbBackend, key: K, arguments: A) -> Run<S::Built> {
         let built = if backend == DbBackend::Sqlite { &self.sqlite } else { &self.postgres };
         let known = built.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -105,12 +105,12 @@ impl<K: Ord + Copy, A: Arguments, S: Build> Statements<K, A, S> {
     }
 }
 
-/// A statement, or several, as SeaORM describes them.
+/// One or several statements, as SeaORM describes them.
 pub trait Build {
-    /// What is sent to a database.
+    /// The form that is sent to a database.
     type Built;
 
-    /// Says it in the language of this database.
+    /// Writes it in the dialect of this database.
     fn build(self, backend: DbBackend) -> Self::Built;
 }
 
@@ -120,12 +120,12 @@ pub trait Gives<E> {}
 impl<E: EntityTrait> Gives<E> for Merge<E> {}
 impl<E: EntityTrait> Gives<E> for Fill<E> {}
 
-/// The text of a statement, and what its placeholders stand for, in their order.
+/// The text of a statement, and the values of its placeholders in order.
 #[derive(Debug)]
 pub struct Sql {
     text: String,
     placeholders: Vec<Placeholder>,
-    /// Of the columns of its rows, where they are those of an entity.
+    /// The types of the returned columns, if the rows are those of an entity.
     types: Vec<ColumnType>,
 }
 
@@ -155,7 +155,7 @@ impl Sql {
     }
 }
 
-/// What was built, with the arguments of one run.
+/// A built statement, with the arguments of one run.
 #[derive(Debug)]
 pub(super) struct Run<B> {
     built: Arc<B>,
@@ -196,8 +196,8 @@ impl<'a> Bound<'a> {
         &self.sql.types
     }
 
-    /// One for each placeholder. None is missing, since [`Arguments`] give each place its value; if one were, its type would
-    /// be one that no database knows, and the statement would fail.
+    /// One value for each placeholder. [`Arguments`] have a value for each place. A missing one would have a type that
+    /// no database knows, and the statement would fail.
     pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a Value> {
         self.sql.placeholders.iter().map(move |placeholder| match placeholder {
             Placeholder::Value(value) => value,
@@ -222,7 +222,7 @@ impl<E: EntityTrait> Build for DeleteMany<E> {
     }
 }
 
-/// An update, which answers the rows as they are afterwards.
+/// An update that returns the changed rows.
 impl<E: EntityTrait> Build for UpdateMany<E> {
     type Built = Sql;
 
@@ -233,15 +233,15 @@ impl<E: EntityTrait> Build for UpdateMany<E> {
     }
 }
 
-/// The first rows of several queries taken together, in this order: one statement, and so one state of the database, that
-/// reads a stretch of an index for each query.
+/// The first rows of several queries merged, in this order. It is one statement, so it sees one state of the database,
+/// and it reads one range of an index for each query.
 #[derive(Debug)]
 pub struct Merge<E: EntityTrait> {
     /// The queries.
     pub selects: Vec<Select<E>>,
-    /// What comes first.
+    /// The order.
     pub order: Vec<(E::Column, Order)>,
-    /// How many rows, at most.
+    /// Maximum number of rows.
     pub limit: u64,
 }
 
@@ -253,7 +253,7 @@ impl<E: EntityTrait> Merge<E> {
             }
             select.limit(self.limit).to_owned()
         };
-        // PostgreSQL's planner merges stretches only where each is a table that keeps an order and limit of its own.
+        // PostgreSQL's planner merges ranges only if each is a subquery with its own ORDER BY and LIMIT.
         let apart = backend == DbBackend::Postgres && self.selects.len() > 1;
         let stretch = |select| rows_of::<E>().from_subquery(first(select), Alias::new("stretch")).to_owned();
         let selects = self.selects.into_iter().map(QueryTrait::into_query);
@@ -276,13 +276,13 @@ impl<E: EntityTrait> Build for Merge<E> {
     }
 }
 
-/// The rows of one merge and, where they are fewer than its limit, those of another: one statement, and so one state of the
-/// database. The second is not read where the first is enough.
+/// The rows of one merge and, if they are fewer than its limit, those of another. It is one statement, so it sees one
+/// state of the database. It does not read the second if the first has enough rows.
 #[derive(Debug)]
 pub struct Fill<E: EntityTrait> {
-    /// What is read in any case.
+    /// Always read.
     pub first: Merge<E>,
-    /// What is read where that leaves room.
+    /// Read only if the first leaves room.
     pub then: Merge<E>,
 }
 
@@ -294,7 +294,7 @@ impl<E: EntityTrait> Build for Fill<E> {
         let count = Expr::cust("COUNT(*)");
         let mut counted = Query::select().expr(count.clone()).from(first.clone()).to_owned();
         let (mut more, rest) = (rows_of::<E>(), self.then.into_select(backend));
-        // Each database has one form for which it looks once whether there is room, and only then at the rest.
+        // Each database checks for room once and before it reads the rest, but only with its own form of the condition.
         if backend == DbBackend::Postgres {
             let room = Expr::SubQuery(None, Box::new(counted.into())).lt(self.first.limit);
             more.from_subquery(rest, then).and_where(room);
@@ -309,7 +309,7 @@ impl<E: EntityTrait> Build for Fill<E> {
     }
 }
 
-/// Inserts of one row each that stand or fall together. The arguments are the rows' values, in the order of the inserts
+/// Inserts of one row each: all happen, or none. The arguments are the values of the rows, in the order of the inserts
 /// and of their columns.
 #[derive(Debug, Default)]
 pub struct Inserts {
@@ -318,13 +318,13 @@ pub struct Inserts {
 }
 
 impl Inserts {
-    /// Then inserts a row.
+    /// Adds an insert.
     #[must_use]
     pub fn row<E: EntityTrait>(self, entity: E) -> Self {
         self.insert::<E>(entity, None)
     }
 
-    /// Then inserts a row, unless there is one with the same value of this column.
+    /// Adds an insert that does nothing if a row has the same value of this column.
     #[must_use]
     pub fn new_row<E: EntityTrait>(self, entity: E, unique: E::Column) -> Self {
         self.insert(entity, Some(OnConflict::column(unique).do_nothing().to_owned()))
@@ -347,7 +347,7 @@ impl Inserts {
 }
 
 impl Build for Inserts {
-    /// One statement for each row, to be run in one transaction, or one statement that does everything.
+    /// One statement for each row, to be run in one transaction, or one statement for all rows.
     type Built = Vec<Sql>;
 
     fn build(mut self, backend: DbBackend) -> Vec<Sql> {

@@ -1,4 +1,4 @@
-//! Routes, and what happens to every request on its way in and out.
+//! The routes, and the processing of every request before and after its operation.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -33,13 +33,13 @@ const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTION
 const PATHS: [&str; 6] = ["/docs", "/openapi.json", "/openapi-3.0.json", "/openapi.yaml", "/health", "/ready"];
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
-/// Characters of a caller's request id that we keep.
+/// Maximum length of a caller's request id.
 const REQUEST_ID_MAX: usize = 128;
 
-/// What the server runs on.
+/// The parts that the application uses.
 #[derive(Debug)]
 pub struct State {
-    /// Where the tasks are.
+    /// Stores the tasks.
     pub db: Db,
     /// Verifies tokens.
     pub verifier: Verifier,
@@ -47,11 +47,11 @@ pub struct State {
     pub cors: Cors,
     /// Whether the server is about to stop.
     pub stopping: Stopping,
-    /// Bounds of a request body.
+    /// Limits of request bodies.
     pub limits: BodyLimits,
 }
 
-/// The whole application: every request that it is called with gets a [`Response`], never an error.
+/// The whole application. Every request gets a [`Response`], never an error.
 #[derive(Debug)]
 pub struct App<E> {
     routes: E,
@@ -59,7 +59,7 @@ pub struct App<E> {
     shared: Arc<Shared>,
 }
 
-/// The application that serves this API below `/api`, on this state.
+/// Builds the application, with this API below `/api`.
 ///
 /// # Errors
 ///
@@ -98,7 +98,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         let mut cors = self.cors.exchange(&method, request.headers());
         request.set_data(context.clone());
         if method == Method::HEAD {
-            // The same answer; the connection leaves its body out (RFC 9110, section 9.3.2).
+            // The same answer. hyper leaves out its body (RFC 9110, section 9.3.2).
             request.set_method(Method::GET);
         }
 
@@ -106,7 +106,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         let checked = message::check(&request);
         let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
         let outcome = match checked {
-            // Of the server as a whole (RFC 9110, section 9.3.7).
+            // The options of the whole server (RFC 9110, section 9.3.7).
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
@@ -196,7 +196,7 @@ impl<E> App<E> {
     }
 }
 
-/// The caller's own request id, where it is fit for a log and a URI; else a new one.
+/// The caller's request id if it is safe in a log and a URI, else a new one.
 fn request_id(request: &Request) -> String {
     let own = request.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok());
     let fit = |id: &&str| {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::auth::{TokenError, User};
 
-// As the first argument of an operation it is both what documents and what enforces that the operation needs a token.
+// As the first argument of an operation, it both documents and enforces that the operation needs a token.
 /// A JWT of the auth server, whose `sub` is the user's id.
 #[derive(Debug, SecurityScheme)]
 #[oai(ty = "bearer", bearer_format = "JWT", rename = "bearer", checker = "authenticate")]

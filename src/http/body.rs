@@ -1,4 +1,4 @@
-//! JSON bodies: requests are checked against the derived document, answers are written by serde.
+//! JSON bodies. The derived document validates requests; serde writes answers.
 
 use std::sync::Arc;
 
@@ -49,19 +49,19 @@ impl<T: Serialize + Send> IntoResponse for Json<T> {
     }
 }
 
-/// A JSON request body that keeps every rule of its schema in the document, beside a query that does; `Body<Option<T>>`
-/// may be absent.
+/// A valid JSON request body. Extracting it also validates the query, so one answer reports the violations of both.
+/// `Body<Option<T>>` may be absent.
 #[derive(Debug)]
 pub struct Body<T> {
-    /// What it says.
+    /// The value of the body.
     pub value: T,
     sent: Vec<u8>,
     context: Arc<Context>,
 }
 
 impl<T: Type> Body<T> {
-    /// The body as it was sent, but for what makes no difference: the order of names, white space, and members that say what
-    /// leaving them out says.
+    /// The sent body in a canonical form: without white space and members that have their default value, and with
+    /// sorted names. Bodies with the same meaning have the same form.
     ///
     /// # Errors
     ///
@@ -112,7 +112,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
     }
 }
 
-/// Reads the body, within the limits of size and time.
+/// Reads the body within the limits of size and time.
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Problem> {
     let limits = Context::of(request)?.limits();
     let too_large = || Problem::payload_too_large(limits.size);
@@ -133,7 +133,7 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     }
 }
 
-/// The whole body, or `None` where it is larger than `limit`.
+/// The whole body, or `None` if it is larger than `limit`.
 async fn collect<B: AsRef<[u8]>, E>(
     mut stream: impl Stream<Item = Result<B, E>> + Unpin,
     limit: usize,

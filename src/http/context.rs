@@ -1,4 +1,4 @@
-//! What extractors need to know, carried by each request.
+//! The context of a request, for extractors.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -13,16 +13,16 @@ use crate::{
     openapi::Contract,
 };
 
-/// Bounds of a request body.
+/// Limits of a request body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Its size in bytes.
+    /// Maximum size in bytes.
     pub size: usize,
-    /// The time for all of it to arrive.
+    /// Time limit for the whole body to arrive.
     pub time: Duration,
 }
 
-/// What is the same for every request.
+/// The part of the context that is the same for all requests.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
@@ -30,7 +30,7 @@ pub(crate) struct Shared {
     pub(crate) contract: Contract,
 }
 
-/// What extractors need to know, carried by the request.
+/// The context of a request.
 #[derive(Debug)]
 pub(super) struct Context {
     shared: Arc<Shared>,
@@ -47,7 +47,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// A request that did not come through [`App`](super::app::App).
+    /// An internal error if the request did not come through [`App`](super::app::App).
     pub(super) fn of(request: &Request) -> Result<&Arc<Self>, Problem> {
         request.data::<Arc<Self>>().ok_or_else(|| Problem::internal(&"the request has no context"))
     }
@@ -70,13 +70,13 @@ impl Context {
         self.shared.limits
     }
 
-    /// Who sent the request, once that is known.
+    /// The user who sent the request, after the token was verified.
     #[must_use]
     pub(super) fn user(&self) -> Option<&User> {
         self.user.get()
     }
 
-    /// Notes who sent the request, for the log.
+    /// Sets the user, for the log.
     pub(super) fn signed_in(&self, user: User) -> User {
         self.user.get_or_init(|| user).clone()
     }

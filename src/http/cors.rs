@@ -1,4 +1,4 @@
-//! Cross-origin resource sharing (the Fetch standard), with credentials, for the origins that are configured.
+//! Cross-origin resource sharing (the Fetch standard), with credentials, for the configured origins.
 
 use poem::{
     Response,
@@ -14,9 +14,9 @@ const REQUEST_HEADERS: HeaderValue =
     HeaderValue::from_static("Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key");
 const EXPOSED_HEADERS: HeaderValue =
     HeaderValue::from_static("ETag, Link, Location, Retry-After, Idempotency-Replayed, X-Request-Id, X-Total-Count");
-/// Seconds for which a browser may remember a preflight.
+/// Seconds for which a browser may cache a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
-/// Bytes of request headers that a preflight may ask for: proxies in front bound the headers of an answer.
+/// Maximum length of the request headers that a preflight asks for, because proxies limit the headers of an answer.
 const REQUEST_HEADERS_MAX: usize = 1024;
 
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -65,12 +65,12 @@ impl Cors {
 }
 
 impl Exchange {
-    /// The answer to a preflight of a listed origin. It is the same on every path, so that the page gets to read a 404.
+    /// The answer to a preflight of a listed origin. It is the same on every path, so the page can read a 404.
     pub const fn preflight(&mut self) -> Option<Response> {
         self.preflight.take()
     }
 
-    /// Marks the answer: every one depends on the origin, and one for a listed origin says so.
+    /// Adds the CORS headers: `Vary` to every answer, the others only for a listed origin.
     pub fn mark(self, answer: &mut HeaderMap) {
         answer.insert(header::VARY, self.vary);
         if let Some(origin) = self.origin {
@@ -81,21 +81,22 @@ impl Exchange {
     }
 }
 
-/// Answers what a browser asks before it sends a request of a listed origin.
+/// The answer to a preflight of a listed origin.
 fn permit(request: &HeaderMap) -> Response {
     let mut response = Response::from(StatusCode::NO_CONTENT);
     let answer = response.headers_mut();
     answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested_headers(request).unwrap_or(REQUEST_HEADERS));
     answer.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    // A public page that the operator has listed may reach a server inside a network.
+    // A listed public page may reach a server in a private network.
     if request.get(REQUEST_PRIVATE_NETWORK).is_some_and(|asked| asked == "true") {
         answer.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }
     response
 }
 
-/// The request headers that a preflight asks for, where that is a list of names. Tracing adds its own to those of the API.
+/// The request headers that a preflight asks for, if they are a valid list. Not only those of the API, because tracing
+/// libraries add their own.
 fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     let lines = request.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let list = lines.map(HeaderValue::to_str).collect::<Result<Vec<_>, _>>().ok()?.join(", ");
@@ -105,14 +106,15 @@ fn requested_headers(request: &HeaderMap) -> Option<HeaderValue> {
     (any && names.all(|name| HeaderName::try_from(name).is_ok())).then(|| HeaderValue::try_from(list).ok())?
 }
 
-/// Schemes whose pages send another origin, or none.
+/// Schemes of pages that never have their own origin.
 const OTHER_SCHEMES: [&str; 8] = ["about", "blob", "data", "file", "ftp", "javascript", "ws", "wss"];
 
-/// An origin as browsers write it, such as `https://example.com`: so it must be to match.
+/// Parses an origin. The result has the form that browsers send, such as `https://example.com`, because it must match
+/// that.
 ///
 /// # Errors
 ///
-/// Why no browser would send it.
+/// The reason why no browser would send it.
 pub fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
     if entry.eq_ignore_ascii_case("null") {
         return Err("is null, the origin of every sandboxed page: it would let in all of them");
@@ -157,7 +159,7 @@ pub fn origin(entry: &str) -> Result<HeaderValue, &'static str> {
         "http" | "https" => {
             (host::is_possible(&url) && url.port() != Some(0)).then(|| url.origin().ascii_serialization())
         }
-        // The hosts of apps and extensions are names that stay as they are.
+        // For other schemes (apps, extensions) browsers do not change the host.
         _ => (url.as_str() == written).then_some(written),
     };
     origin.and_then(|origin| HeaderValue::try_from(origin).ok()).ok_or(unclear)

@@ -1,4 +1,4 @@
-//! Swagger UI at `/docs` and the documents: everything they need comes from this server, the page under a strict
+//! Swagger UI at `/docs`, and the documents. Everything comes from this server, and the page has a strict
 //! Content-Security-Policy.
 
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::{etag, problem::Problem};
 use crate::openapi::{self, InvalidDocument, Outline, Version};
 
-/// A resource that is the same for everybody, and changes with the program only.
+/// A public resource that changes only with a new version of the program.
 struct Static {
     media_type: &'static str,
     body: String,
@@ -25,7 +25,7 @@ struct Static {
     policy: Option<String>,
 }
 
-/// Serves a [`Static`] that is made when it is first asked for: the page alone is 1.6 MB to hash.
+/// Serves a [`Static`], made at the first request, because the page alone has 1.6 MB to hash.
 pub(super) struct Lazy {
     make: Box<dyn Fn() -> Result<Static, InvalidDocument> + Send + Sync>,
     made: OnceLock<Static>,
@@ -90,8 +90,8 @@ impl Static {
     }
 }
 
-/// As poem-openapi makes it, the page holds the document in 3.0 and forgets the token when it is loaded again. The address is
-/// relative: a proxy may have put all of this below a prefix.
+/// Changes the page of poem-openapi: it loads the document in 3.1 and keeps the token over a reload. The address is
+/// relative, because a proxy may serve all of this below a prefix.
 fn swagger_ui<A: OpenApi>(outline: &Outline) -> Result<Static, InvalidDocument> {
     let (page, document) = openapi::swagger_ui::<A>(outline);
     let mut page = page.trim_start().to_owned();
@@ -117,7 +117,7 @@ fn swagger_ui<A: OpenApi>(outline: &Outline) -> Result<Static, InvalidDocument> 
     Ok(Static { policy: Some(policy), ..Static::new("text/html; charset=utf-8", page) })
 }
 
-/// The sources of the page's inline elements with this tag, as the policy names them.
+/// The hashes of the page's inline elements with this tag, for the policy.
 fn hashes(html: &str, tag: &str) -> String {
     let (open, close) = (format!("<{tag}"), format!("</{tag}>"));
     let mut sources = Vec::new();

@@ -1,4 +1,4 @@
-//! Entity tags and the conditions on them (RFC 9110, sections 8.8.3 and 13.1): a row's version, in quotes.
+//! Entity tags and their conditions (RFC 9110, sections 8.8.3 and 13.1). A tag is a row's version in quotes.
 
 use std::borrow::Cow;
 
@@ -46,10 +46,10 @@ impl ToHeader for ETag {
     }
 }
 
-/// `If-Match`: the change is made only where the row has one of these versions. Tags are compared strongly.
+/// `If-Match`: change the row only if it has one of these versions. The comparison is strong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
-    /// `*`: where there is a row at all.
+    /// `*`: if the row exists.
     Any,
     /// A row with one of these.
     OneOf {
@@ -60,12 +60,12 @@ pub enum IfMatch {
     },
 }
 
-/// `If-None-Match`: the answer is needed only where the row has another version. Tags are compared weakly.
+/// `If-None-Match`: send the row only if it has another version. The comparison is weak.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfNoneMatch {
-    /// `*`: where there is no row.
+    /// `*`: if the row does not exist.
     Any,
-    /// Versions of the tags; tags that no row can have are left out.
+    /// The versions of all tags, without tags that no row can have.
     NoneOf(Vec<i64>),
 }
 
@@ -107,8 +107,8 @@ impl HeaderField for IfNoneMatch {
     }
 }
 
-/// Whether `If-None-Match` of the request has this tag, compared weakly (RFC 9110, section 13.1.2): then the caller has the
-/// document already. A malformed value matches nothing: the document is sent again, which does no harm.
+/// Whether the request's `If-None-Match` has this tag (weak comparison, RFC 9110, section 13.1.2). A malformed value
+/// matches nothing, so the server sends the document again, which does no harm.
 #[must_use]
 pub(super) fn is_known(request: &Request, opaque: &str) -> bool {
     let Some(value) = headers::value(request, IF_NONE_MATCH.as_str()) else { return false };
@@ -125,7 +125,7 @@ fn condition(value: &[u8]) -> Result<Option<Vec<EntityTag<'_>>>, &'static str> {
     if value == b"*" { Ok(None) } else { entity_tags(value).map(Some).ok_or(RULE) }
 }
 
-/// The tags of a list; `None` where it is no list of tags, or an empty one.
+/// The tags of a list; `None` if the list is malformed or empty.
 fn entity_tags(value: &[u8]) -> Option<Vec<EntityTag<'_>>> {
     let mut tags = Vec::new();
     let mut rest = value.trim_ascii();
@@ -150,13 +150,13 @@ fn entity_tags(value: &[u8]) -> Option<Vec<EntityTag<'_>>> {
     (!tags.is_empty()).then_some(tags)
 }
 
-/// The version whose tag this is.
+/// The version of a tag.
 fn version(tag: &EntityTag<'_>) -> Option<i64> {
     let text = std::str::from_utf8(tag.opaque).ok()?;
     text.parse().ok().filter(|version: &i64| version.to_string() == text)
 }
 
-/// What `If-Match` and `If-None-Match` hold.
+/// The value of `If-Match` and `If-None-Match`.
 fn condition_schema() -> MetaSchema {
     MetaSchema { pattern: Some(CONDITION.to_owned()), ..MetaSchema::new("string") }
 }
@@ -165,7 +165,7 @@ fn condition_schema() -> MetaSchema {
 mod tests {
     use super::*;
 
-    /// Whether a value keeps the declared schema.
+    /// Whether a value matches the declared schema.
     fn is_declared(value: &str) -> bool {
         let schema = serde_json::json!({ "pattern": CONDITION });
         jsonschema::draft202012::new(&schema).unwrap().is_valid(&value.into())
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_refused() {
+    fn a_malformed_list_of_tags_is_rejected() {
         for value in [
             "",
             " ",

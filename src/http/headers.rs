@@ -1,4 +1,4 @@
-//! Request headers that are optional, but refused when they are not well-formed: never treated as absent.
+//! Optional request headers. The server rejects malformed ones instead of ignoring them.
 
 use poem::{Request, RequestBody, http::HeaderValue};
 use poem_openapi::{
@@ -8,20 +8,20 @@ use poem_openapi::{
 
 use super::problem::{Code, Problem};
 
-/// What a header field may hold.
+/// The type of a header's value.
 pub trait HeaderField: Sized + Send {
-    /// Its value as the document shows it.
+    /// The example in the document.
     fn schema() -> MetaSchema;
 
-    /// Reads the value; several lines of the field come joined by a comma (RFC 9110, section 5.3).
+    /// Parses the value. Several lines of the field are joined by a comma (RFC 9110, section 5.3).
     ///
     /// # Errors
     ///
-    /// What the value must be.
+    /// The rule that the value breaks.
     fn parse(value: &[u8]) -> Result<Self, &'static str>;
 }
 
-/// The value of a header, its lines joined by a comma.
+/// The value of a header, with its lines joined by a comma.
 pub(crate) fn value(request: &Request, name: &str) -> Option<Vec<u8>> {
     let lines: Vec<_> = request.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
     (!lines.is_empty()).then(|| lines.join(&b", "[..]))

@@ -1,4 +1,4 @@
-//! What orchestrators and load balancers ask: does the process live, and may it have traffic?
+//! The endpoints for orchestrators and load balancers: is the process alive, and may it get traffic?
 
 use std::sync::{
     Arc,
@@ -14,12 +14,12 @@ use super::{
 };
 use crate::db::Db;
 
-/// Whether the server is about to stop; clones share the answer.
+/// Whether the server is about to stop. Clones share the state.
 #[derive(Debug, Clone, Default)]
 pub struct Stopping(Arc<AtomicBool>);
 
 impl Stopping {
-    /// Turns traffic away from now on.
+    /// Makes `/ready` fail from now on.
     pub fn begin(&self) {
         self.0.store(true, Relaxed);
     }
@@ -30,13 +30,14 @@ struct Health {
     status: &'static str,
 }
 
-/// `GET /health`: the process lives.
+/// `GET /health`: the process is alive.
 #[handler]
 pub(crate) fn live() -> Response {
     Json(Health { status: "ok" }).into_response()
 }
 
-/// `GET /ready`: the schema is up to date, the database answers and takes changes, and the server is not about to stop.
+/// `GET /ready`: the schema is up to date, the database answers and accepts changes, and the server is not about to
+/// stop.
 #[handler]
 pub(crate) async fn ready(db: Data<&Db>, stopping: Data<&Stopping>) -> poem::Result<Response> {
     if stopping.0.0.load(Relaxed) {

@@ -1,4 +1,5 @@
-//! Requests that a server must refuse by RFC 9112 and that hyper accepts: a proxy in front might read them differently.
+//! Rejects ambiguous requests, as RFC 9112 requires. hyper accepts them, but a proxy in front might read them
+//! differently.
 
 use std::net::Ipv6Addr;
 
@@ -9,11 +10,11 @@ use poem::{
 
 use super::problem::{Code, Problem};
 
-/// Refuses a request whose host or whose end is ambiguous.
+/// Checks that the request has one host and a clear end.
 ///
 /// # Errors
 ///
-/// A 400; the connection ends with it if the body is at fault.
+/// A 400. It closes the connection if the end of the body is unclear.
 pub(super) fn check(request: &Request) -> Result<(), Problem> {
     let refuse = |rule: &'static str| Problem::because(Code::MalformedRequest, rule);
     let headers = request.headers();
@@ -31,13 +32,13 @@ pub(super) fn check(request: &Request) -> Result<(), Problem> {
         && !(first.as_bytes().eq_ignore_ascii_case(b"chunked") && encodings.next().is_none())
     {
         let close = HeaderValue::from_static("close");
-        let problem = refuse("chunked is the only Transfer-Encoding that the server takes");
+        let problem = refuse("chunked is the only Transfer-Encoding that the server accepts");
         return Err(problem.with_header(header::CONNECTION, close));
     }
     Ok(())
 }
 
-/// A host and, if need be, a port (RFC 9110, section 7.2); empty where the target has no authority.
+/// Whether the value is a host with an optional port (RFC 9110, section 7.2), or empty, for a target without authority.
 fn is_host(value: &HeaderValue) -> bool {
     let Ok(value) = value.to_str() else { return false };
     // An IPv6 address in brackets, or a registered name (RFC 3986, section 3.2.2).

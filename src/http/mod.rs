@@ -1,4 +1,4 @@
-//! What every request passes, whatever it is about.
+//! The HTTP layer, common to all operations.
 
 pub mod app;
 mod bearer;

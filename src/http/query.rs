@@ -4,9 +4,8 @@ use poem::{FromRequest, Request, RequestBody};
 
 use super::{context::Context, problem::Problem};
 
-/// Query parameters that the document declares, and none else: for operations without a body, whose
-/// [`Body`](super::Body) sees to that otherwise. It stands behind the bearer and the headers, since arguments
-/// are extracted in order.
+/// Validates the query of an operation without a body; [`Body`](super::Body) does it for the others. It must come after
+/// the bearer and the headers, because arguments are extracted in order.
 #[derive(Debug)]
 pub struct DeclaredQuery;
 

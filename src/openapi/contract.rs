@@ -1,5 +1,4 @@
-//! The derived document as the judge of requests: the server takes what the document declares, and reports every violation
-//! at once.
+//! Validates requests against the derived document, and reports all violations at once.
 
 use std::{
     collections::HashMap,
@@ -33,7 +32,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    /// By the body, at this JSON pointer.
+    /// A violation in the body, at this JSON pointer.
     #[must_use]
     pub fn of_body(pointer: String, detail: String) -> Self {
         Self { pointer: Some(pointer), parameter: None, detail }
@@ -49,30 +48,30 @@ impl Violation {
 /// The schemas of the document.
 #[derive(Debug)]
 pub struct Contract {
-    /// By the name of the schema.
+    /// Schemas of bodies by name.
     bodies: HashMap<String, Schema>,
-    /// By the pattern of the path, as poem's router writes it.
+    /// Paths by the pattern of poem's router.
     paths: HashMap<String, Path>,
 }
 
 #[derive(Debug)]
 struct Path {
-    /// As the document writes it.
+    /// The path in the document.
     template: String,
-    /// The query parameters of each operation.
+    /// The query parameters, by method.
     queries: HashMap<Method, HashMap<String, Schema>>,
 }
 
 #[derive(Debug)]
 struct Schema {
     value: Value,
-    /// What its references point to.
+    /// The components that references point to.
     components: Arc<Value>,
-    /// Made when the first request needs it: to compile all of them took half of a start.
+    /// Compiled for the first request that needs it: compiling all took half of the start-up time.
     compiled: OnceLock<Validator>,
 }
 
-/// As much of an OpenAPI document as is judged by.
+/// The parts of an OpenAPI document that validation needs.
 #[derive(Deserialize)]
 struct Document {
     paths: HashMap<String, HashMap<String, Operation>>,
@@ -99,11 +98,11 @@ struct Parameter {
 const BODY_SCHEMA: &str = "/content/application~1json/schema/$ref";
 
 impl Contract {
-    /// Takes an OpenAPI 3.1 document.
+    /// Reads an OpenAPI 3.1 document.
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] where it has not the form of one.
+    /// [`InvalidDocument`] if it has another form.
     pub fn of(document: Value) -> Result<Self, InvalidDocument> {
         let document: Document = serde_json::from_value(document).map_err(InvalidDocument::new)?;
         let components = Arc::new(document.components);
@@ -130,7 +129,7 @@ impl Contract {
         Ok(contract)
     }
 
-    /// The path of a router's pattern, as the document writes it.
+    /// The document's path for a pattern of the router.
     #[must_use]
     pub fn template(&self, pattern: &str) -> Option<&str> {
         self.paths.get(pattern).map(|path| path.template.as_str())
@@ -151,11 +150,11 @@ impl Contract {
         self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
     }
 
-    /// Every rule of the schema that the body breaks.
+    /// All rules of the schema that the body breaks.
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] where the document has no such schema, or one that is not valid.
+    /// [`InvalidDocument`] if the document does not have the schema, or the schema is not valid.
     pub fn check_body(&self, schema: &MetaSchemaRef, body: &Value) -> Result<Vec<Violation>, InvalidDocument> {
         let schema = self.body(schema)?;
         let validator = schema.validator()?;
@@ -180,11 +179,11 @@ impl Contract {
         Ok(violations.map(|(pointer, detail)| Violation::of_body(pointer, detail)).collect())
     }
 
-    /// Removes the members of the body that say what leaving them out says: null, or the default of their schema.
+    /// Removes the members of the body that are null or have the default value of their schema.
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] where the document has no such schema.
+    /// [`InvalidDocument`] if the document does not have the schema.
     pub fn remove_defaults(&self, schema: &MetaSchemaRef, body: &mut Value) -> Result<(), InvalidDocument> {
         let schema = self.body(schema)?;
         if let Some(members) = body.as_object_mut() {
@@ -201,11 +200,11 @@ impl Contract {
         schema.ok_or_else(|| InvalidDocument::new("it has no schema for a body"))
     }
 
-    /// Every query parameter that the operation does not declare, that comes twice, or that breaks its schema.
+    /// All violations of the query: unknown parameters, repeated ones, and those that break their schema.
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] where the document has no such operation, or a schema in it is not valid.
+    /// [`InvalidDocument`] if the document does not have the operation, or one of its schemas is not valid.
     pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, InvalidDocument> {
         let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
             return Ok(Vec::new());
@@ -242,7 +241,7 @@ impl Schema {
         Ok(self.compiled.get_or_init(|| compiled))
     }
 
-    /// The default of a property, which its own schema has, or the one that it refers to.
+    /// The default of a property, from its own schema or the schema that it refers to.
     fn default(&self, property: &str) -> Option<&Value> {
         let property = self.value.get("properties")?.get(property)?;
         property.get("default").or_else(|| {
@@ -251,9 +250,9 @@ impl Schema {
         })
     }
 
-    /// The rules that the text of a parameter breaks.
+    /// The rules that a parameter's text breaks.
     fn check_text(&self, text: &str) -> Result<Vec<String>, InvalidDocument> {
-        // A text that is written in one way only, so that `+5` and `05` are no numbers.
+        // Only the canonical form is a number: not `+5` or `05`.
         let value = match self.value.get("type").and_then(Value::as_str) {
             Some("integer") => text.parse().ok().filter(|number: &i64| number.to_string() == text).map(Value::from),
             Some("boolean") => text.parse().ok().map(Value::Bool),
@@ -264,7 +263,7 @@ impl Schema {
         Ok(errors.map(|(_, detail)| detail).collect())
     }
 
-    /// The JSON pointer and the rule, in words, of what an error reports.
+    /// The JSON pointer of an error, and its rule in words.
     fn explain(&self, error: &ValidationError<'_>) -> Vec<(String, String)> {
         let at = error.instance_path().to_string();
         let below = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -299,7 +298,7 @@ impl Schema {
                 let text = error.instance().as_str().unwrap_or_default();
                 Timestamp::parse(text).err().map(|error| error.to_string()).unwrap_or_default()
             }
-            // A pattern is no help to a reader.
+            // A pattern does not help a reader: use the words of the description.
             ValidationErrorKind::Pattern { pattern } => {
                 let rule = part(&self.value, &at).and_then(rule);
                 rule.map_or_else(|| format!("must match {pattern}"), str::to_owned)
@@ -323,7 +322,7 @@ fn rule(property: &Value) -> Option<&str> {
     property.get("description")?.as_str()?.split_once("; ").map(|(_, rule)| rule)
 }
 
-/// Whether a violation of each pattern can be explained.
+/// Checks that each property with a pattern has a rule in words.
 fn every_pattern_has_words(schema: &Value) -> Result<(), InvalidDocument> {
     let lacks_words = |value: &Value| value.get("pattern").is_some() && rule(value).is_none();
     let properties = schema.get("properties").and_then(Value::as_object);

@@ -1,10 +1,10 @@
-//! From the OpenAPI that poem-openapi writes to the one that is published.
+//! Converts the OpenAPI document of poem-openapi into the published one.
 
 use serde_json::{Value, json};
 
 use super::InvalidDocument;
 
-/// Drops what poem-openapi says twice or for nothing.
+/// Removes redundant parts that poem-openapi writes.
 pub(super) fn tidy(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(tidy),
@@ -12,7 +12,7 @@ pub(super) fn tidy(value: &mut Value) {
             object.retain(|key, value| {
                 !matches!((key.as_str(), &value), ("deprecated", Value::Bool(false)) | ("explode", Value::Bool(true)))
             });
-            // A reference with siblings comes as both `allOf` and siblings.
+            // poem-openapi writes a reference with siblings as `allOf`, and the siblings again beside it.
             if let Some(Value::Array(schemas)) = object.get_mut("allOf") {
                 schemas.retain(|schema| schema.get("$ref").is_some());
             }
@@ -28,8 +28,8 @@ pub(super) fn tidy(value: &mut Value) {
     }
 }
 
-/// From the schemas of OpenAPI 3.0 to those of 3.1: `nullable` becomes a type, references take siblings, and a schema
-/// has `examples`.
+/// Converts schemas from OpenAPI 3.0 to 3.1: `nullable` becomes a type, references may have siblings, and `example`
+/// becomes `examples`.
 pub(super) fn modernize(value: &mut Value) -> Result<(), InvalidDocument> {
     match value {
         Value::Array(items) => items.iter_mut().try_for_each(modernize),

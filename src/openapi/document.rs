@@ -1,5 +1,5 @@
-//! Derives the document from the types, and completes it. Whatever is expected and missing is an error: a document that
-//! silently lacks a part would pass for a change of the contract.
+//! Derives the document from the types, and completes it. If an expected part is missing, that is an error: otherwise
+//! the contract would change without notice.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -23,7 +23,7 @@ use crate::timestamp::Timestamp;
 ///
 /// # Errors
 ///
-/// [`InvalidDocument`] where the types and the outline do not fit each other.
+/// [`InvalidDocument`] if the types and the outline do not match.
 pub fn derive<A: OpenApi>(outline: &Outline, version: Version) -> Result<Value, InvalidDocument> {
     let mut document = serde_json::from_str(&service::<A>(outline).spec()).map_err(InvalidDocument::new)?;
     complete(&mut document, outline)?;
@@ -42,7 +42,7 @@ pub fn derive<A: OpenApi>(outline: &Outline, version: Version) -> Result<Value, 
 /// A document as JSON.
 #[must_use]
 pub fn to_json(document: &Value) -> String {
-    // A value has string keys only, so this cannot fail.
+    // A value has only string keys, so this cannot fail.
     serde_json::to_string_pretty(document).unwrap_or_default() + "\n"
 }
 
@@ -60,7 +60,7 @@ pub fn to_yaml(document: &Value) -> String {
     yaml.lines().map(quoted).collect()
 }
 
-/// The page of Swagger UI as poem-openapi ships it, and the document that it holds.
+/// poem-openapi's page of Swagger UI, and the document within it.
 #[must_use]
 pub fn swagger_ui<A: OpenApi>(outline: &Outline) -> (String, String) {
     let service = service::<A>(outline);
@@ -75,7 +75,7 @@ fn service<A: OpenApi>(outline: &Outline) -> OpenApiService<Described<A>, ()> {
         .server(ServerObject::new(&outline.server).description("The server of this document"))
 }
 
-/// An API without what it runs on.
+/// An API without its state, to derive the document from.
 struct Described<A>(PhantomData<fn() -> A>);
 
 impl<A: OpenApi> OpenApi for Described<A> {
@@ -90,7 +90,7 @@ impl<A: OpenApi> OpenApi for Described<A> {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// Adds what the server does and poem-openapi has no word for.
+/// Adds the parts that poem-openapi cannot express.
 fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocument> {
     let mut schemas = Map::new();
     let mut responses = Map::new();
@@ -120,7 +120,7 @@ fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocume
                 merge(response, json!({ "links": links }));
             }
         }
-        // Errors are the same in every operation: each stands once, and operations refer to it.
+        // Errors are the same in all operations, so they are components.
         for failure in failures {
             let name = reason(failure.status)?;
             all.shift_remove(&failure.status.to_string());
@@ -135,7 +135,7 @@ fn complete(document: &mut Value, outline: &Outline) -> Result<(), InvalidDocume
     let fields = document.pointer(&format!("/components/schemas/{}/properties", outline.resource));
     let fields = fields.and_then(Value::as_object).filter(|_| linked);
     let fields = fields.ok_or_else(|| InvalidDocument::new(format!("no operation answers {}", outline.resource)))?;
-    // A null is still a field: a resource leaves none out.
+    // All fields are required, because the server writes a null instead of leaving a field out.
     schemas.insert(outline.resource.to_owned(), json!({ "required": fields.keys().collect::<Vec<_>>() }));
     for (name, schema) in registered {
         let slot = document.pointer_mut(&format!("/components/schemas/{name}"));
@@ -205,10 +205,10 @@ fn check(
     Ok(())
 }
 
-/// Names the headers of responses as RFCs write them, and adds those of every answer.
+/// Writes the headers of responses as in the RFCs, and adds the headers of every answer.
 struct Headers<'a> {
     outline: &'a Outline,
-    /// Those of the outline that some response has.
+    /// The headers of the outline that a response has.
     seen: BTreeSet<&'static str>,
 }
 
@@ -274,7 +274,7 @@ fn links(outline: &Outline) -> Map<String, Value> {
     outline.links.iter().map(link).collect()
 }
 
-/// Components by name, each as a reference to the component of that kind.
+/// References to components, by name.
 fn references<'a>(names: impl Iterator<Item = (&'a str, &'a str)>) -> Map<String, Value> {
     names.map(|(name, kind)| (name.to_owned(), reference(kind, name))).collect()
 }
@@ -325,7 +325,7 @@ mod tests {
         tasks::TasksApi,
     };
 
-    /// What is wrong with the document of this outline.
+    /// The error for this outline.
     fn defect(outline: &Outline) -> String {
         derive::<TasksApi>(outline, Version::V3_1).unwrap_err().to_string()
     }

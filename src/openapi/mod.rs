@@ -1,5 +1,5 @@
-//! The OpenAPI document: a pure function of the annotated types, and the judge of requests. It knows no operation: the API
-//! passes its own in, with an [`Outline`] of what the types do not say.
+//! The OpenAPI document: derived from the annotated types, and used to validate requests. This module knows no
+//! operation: the API passes its operations in, with an [`Outline`] for the parts that types cannot express.
 
 mod contract;
 mod dialect;
@@ -22,23 +22,23 @@ pub enum Version {
     /// OpenAPI 3.1, with JSON Schema 2020-12.
     #[value(name = "3.1")]
     V3_1,
-    /// OpenAPI 3.0, for tools that stop there.
+    /// OpenAPI 3.0, for tools that do not support 3.1.
     #[value(name = "3.0")]
     V3_0,
 }
 
-/// The parts of a document that the types of the operations do not have.
+/// The parts of a document that the types of the operations cannot express.
 #[derive(Debug, Clone)]
 pub struct Outline {
     /// The name of the API.
     pub title: &'static str,
     /// The version of the API.
     pub version: &'static str,
-    /// About the API as a whole, in Markdown.
+    /// The description of the API, in Markdown.
     pub description: &'static str,
     /// The maintainers' name.
     pub contact: &'static str,
-    /// An SPDX expression.
+    /// The licence, as an SPDX expression.
     pub license: &'static str,
     /// The server's URL, which may be relative to that of the document.
     pub server: String,
@@ -49,7 +49,7 @@ pub struct Outline {
     pub own_headers: &'static [(&'static str, Option<&'static str>)],
     /// The schema of the resource: none of its fields is ever absent, and each answer that is one has the links.
     pub resource: &'static str,
-    /// The operations on a resource whose id is known.
+    /// The operations on a resource.
     pub links: &'static [Link],
     /// The errors of operations.
     pub failures: Vec<Failure>,
@@ -60,9 +60,9 @@ pub struct Outline {
 pub struct Header {
     /// Its name.
     pub name: &'static str,
-    /// What it is for.
+    /// Its description.
     pub description: &'static str,
-    /// A value.
+    /// An example.
     pub example: &'static str,
 }
 
@@ -73,26 +73,26 @@ pub struct Link {
     pub name: &'static str,
     /// The operation.
     pub operation_id: &'static str,
-    /// What the operation does.
+    /// The description of the operation.
     pub description: &'static str,
 }
 
-/// An error that some operations answer with.
+/// An error of some operations.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// The status.
     pub status: u16,
-    /// The operations that answer with it.
+    /// The operations with this error.
     pub when: When,
-    /// When they do.
+    /// The description: when it happens.
     pub description: String,
-    /// Name, description and type of a header that comes with it.
+    /// Name, description and type of a header of this error.
     pub header: Option<(&'static str, &'static str, HeaderType)>,
     /// The media type of its body.
     pub media_type: &'static str,
     /// The name of its body's schema.
     pub schema: &'static str,
-    /// A body.
+    /// An example of the body.
     pub example: Value,
 }
 
@@ -105,7 +105,7 @@ pub enum HeaderType {
     Number,
 }
 
-/// The operations that have an error, by their own parameters and body.
+/// Selects operations by their parameters and body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     /// All.
@@ -121,7 +121,7 @@ pub enum When {
 }
 
 impl When {
-    /// Whether it applies to this operation of a document.
+    /// Whether it selects this operation of a document.
     fn applies(self, operation: &Value) -> bool {
         let any = |location: &str, name: Option<&str>| {
             let parameters = operation.get("parameters").and_then(Value::as_array);
@@ -140,7 +140,7 @@ impl When {
     }
 }
 
-/// A document that cannot be made, or not be judged by: a defect of the program, found when it starts.
+/// A document that cannot be derived or compiled. This is a defect of the program, found at the start.
 #[derive(Debug)]
 pub struct InvalidDocument(String);
 
@@ -152,7 +152,7 @@ impl InvalidDocument {
 
 impl fmt::Display for InvalidDocument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the derived OpenAPI document is not as it should be: {}", self.0)
+        write!(f, "the derived OpenAPI document is not valid: {}", self.0)
     }
 }
 

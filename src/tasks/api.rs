@@ -121,7 +121,7 @@ enum Deleted {
     NoContent,
 }
 
-/// An `ETag` is of use only where the answer may be kept.
+/// For answers with an `ETag`, which is useless if the client may not cache the answer.
 const REVALIDATE: &str = "private, no-cache";
 const LIMIT: i32 = 100;
 

@@ -1,4 +1,5 @@
-//! Where a page ended, as an opaque text that only this server reads. It chooses rows, and authorizes nothing.
+//! Cursors: the position of a page's last task, as an opaque text that only this server reads. A cursor gives no
+//! access.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
@@ -9,19 +10,19 @@ use super::{
 };
 use crate::timestamp::Timestamp;
 
-/// Changes whenever the meaning of the bytes does, so that a cursor is understood or refused, and never misread.
+/// The format. It changes with the meaning of the bytes, so a cursor is never misread.
 const VERSION: u8 = 1;
 /// That of a list with filters.
 const FILTERED: u8 = 2;
 
-/// The last task of a page, by what the list sorts by.
+/// The last task of a page, by the sort key of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Position {
     Created(Uuid),
     Title(String, Uuid),
-    /// Among the tasks with a due date.
+    /// A position among the tasks with a due date.
     Dated(Timestamp, Uuid),
-    /// Among those without one.
+    /// A position among the tasks without a due date.
     Undated(Uuid),
 }
 

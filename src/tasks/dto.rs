@@ -1,5 +1,4 @@
-//! The wire types. Their annotations are the contract: the document is derived from them, and requests are checked
-//! against the document.
+//! The wire types. Their annotations are the contract: the document is derived from them, and validates requests.
 
 use poem_openapi::{
     Object,
@@ -130,7 +129,7 @@ impl From<entity::Model> for TaskResponse {
 }
 
 impl TaskCreate {
-    /// The row that the task becomes.
+    /// The row of the new task.
     pub(super) fn into_row(self, owner: &str, now: Timestamp) -> entity::Model {
         let Self { title, description, completed, priority, tags, due_date } = self;
         let title = title.into_string();

@@ -1,4 +1,4 @@
-//! A row of `tasks`. Private to this folder: the store is the only way to it, and the store asks for an owner.
+//! A row of `tasks`. Private to this folder: only the store uses it, and the store needs an owner.
 
 use caseless::Caseless;
 use sea_orm::entity::prelude::*;
@@ -14,7 +14,7 @@ pub(super) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub title: String,
-    /// What the list sorts titles by, see [`title_key`].
+    /// The sort key of titles, see [`title_key`].
     #[sea_orm(column_type = "Text")]
     pub title_key: String,
     #[sea_orm(column_type = "Text", nullable)]
@@ -26,7 +26,7 @@ pub(super) struct Model {
     #[sea_orm(column_type = "Text")]
     pub tags: String,
     pub due_date: Option<DateTimeUtc>,
-    /// Counts the changes from 1; the ETag.
+    /// Begins with 1 and grows with each change; the ETag.
     pub version: i64,
     pub created_at: DateTimeUtc,
     pub updated_at: DateTimeUtc,
@@ -53,8 +53,8 @@ impl Column {
     }
 }
 
-/// The title with its case folded away (Unicode, section 3.13): compared byte by byte, it gives every database the
-/// same case-insensitive order.
+/// The case-folded title (Unicode, section 3.13). Compared by bytes, it has the same case-insensitive order on every
+/// database.
 pub(super) fn title_key(title: &str) -> String {
     title.chars().default_case_fold().collect()
 }

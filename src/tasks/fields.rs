@@ -1,4 +1,4 @@
-//! Text fields as types: the rule of each, its schema, the sentence for a violation, and what is done to the text.
+//! Text fields as types: each has its rule, its schema, the sentence for a violation, and its normalization.
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
 
@@ -17,15 +17,15 @@ pub(super) type Description = Text<OfDescription>;
 
 /// The rule of a text field.
 pub(super) trait Rule: 'static {
-    /// What the field is for, a semicolon, and the rule in words: a violation quotes what stands behind the semicolon.
+    /// The purpose of the field, a semicolon, and the rule in words. A violation quotes the part after the semicolon.
     const DESCRIPTION: &'static str;
-    /// The rule as ECMA-262 has it.
+    /// The rule as a regular expression (ECMA-262).
     const PATTERN: &'static str;
     /// The least and the most Unicode scalar values, as far as they can be told without the pattern.
     const MIN_LENGTH: Option<usize> = None;
     const MAX_LENGTH: Option<usize> = None;
 
-    /// What is kept of a text that keeps the rule.
+    /// Normalizes a valid text.
     fn normalize(text: &str) -> &str {
         text
     }
@@ -188,12 +188,12 @@ fn is_white_space(character: char) -> bool {
     (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
 }
 
-/// A text that keeps a rule: the document, by which bodies are judged before they are read, has the rule from here.
+/// A valid text. The document gets its rule from here, and validates bodies before serde reads them.
 #[derive(Debug)]
 pub(super) struct Text<R>(String, PhantomData<fn() -> R>);
 
 impl<R: Rule> Text<R> {
-    /// A text that keeps the rule.
+    /// Makes one from a valid text.
     pub(super) fn new(text: &str) -> Self {
         Self(R::normalize(text).to_owned(), PhantomData)
     }

@@ -9,8 +9,8 @@ use poem_openapi::{
 };
 use uuid::{Builder, Uuid};
 
-/// A new id. The 12 bits behind the version hold the fraction of the millisecond (RFC 9562, section 6.2, method 3), so
-/// that the order of ids is the order of `created_at`, and one index serves both.
+/// A new id. The 12 bits after the version are the fraction of the millisecond (RFC 9562, section 6.2, method 3). So
+/// ids have the order of `created_at`, and one index serves both.
 pub(super) fn new_id(created_at: DateTime<Utc>) -> Uuid {
     let micros = created_at.timestamp_micros().unsigned_abs();
     let fraction = u16::try_from(micros % 1000 * 4096 / 1000).unwrap_or_default();
@@ -19,7 +19,7 @@ pub(super) fn new_id(created_at: DateTime<Utc>) -> Uuid {
     Builder::from_unix_timestamp_millis(micros / 1000, &[f0, f1, r2, r3, r4, r5, r6, r7, r8, r9]).into_uuid()
 }
 
-/// The id in a path, in the one form that the server writes: lower-case with hyphens.
+/// The id in a path. Only the form that the server writes: lower-case with hyphens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TaskId(pub(super) Uuid);
 

@@ -1,4 +1,4 @@
-//! The parameters of a list, as one struct: cursors and the link to the next page are made from it.
+//! The parameters of a list as one struct, from which cursors and the link to the next page are made.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use form_urlencoded::Serializer;
@@ -47,7 +47,7 @@ pub(super) enum Order {
 }
 
 impl Sort {
-    /// The direction where none is given.
+    /// The default direction.
     pub(super) const fn order(self) -> Order {
         match self {
             Self::Created => Order::Desc,
@@ -118,7 +118,7 @@ impl List {
     }
 }
 
-/// A value of an enumeration as a query writes it.
+/// The value of an enumeration in a query.
 fn word(value: &impl ToJSON) -> String {
     match value.to_json() {
         Some(Value::String(word)) => word,
@@ -136,7 +136,7 @@ pub(super) fn list(selection: Selection) -> List {
 #[cfg(test)]
 pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort::Created, order: Order::Desc };
 
-/// All selections that there are.
+/// All possible selections.
 #[cfg(test)]
 pub(super) fn selections() -> impl Iterator<Item = Selection> {
     let statuses = [Status::All, Status::Pending, Status::Completed];

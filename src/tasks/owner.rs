@@ -1,4 +1,4 @@
-//! A row of `users`: made on a user's first write, so that tasks have an owner to refer to.
+//! A row of `users`, created with the user's first task, because tasks refer to their owner.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! The statements of the store, each built once.
+//! The statements of the store. Each is built once.
 
 use sea_orm::{
     ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryTrait, Select, UpdateMany, Value,
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::db::{Arguments, Fill, Inserts, Merge, Statements, arguments};
 
-/// Whether a statement is about one version of a task only.
+/// Whether a statement matches only one version of a task.
 pub(super) type Versioned = bool;
 
-/// Whose and which task: what every statement on a task of the owner's names in its own WHERE.
-fn is(owner: u64, id: u64, version: Option<u64>) -> Condition {
+/// The condition of every statement on one task of the owner.
+fn is_task(owner: u64, id: u64, version: Option<u64>) -> Condition {
     Condition::all()
         .add(Column::UserId.eq(owner))
         .add(Column::Id.eq(id))
@@ -25,20 +25,21 @@ fn is(owner: u64, id: u64, version: Option<u64>) -> Condition {
 }
 
 arguments! {
-    /// One of the owner's tasks.
+    /// One task of the owner.
     pub(super) struct Own { owner, id }
 }
 
 pub(super) static TASK: Statements<(), Own, Select<Entity>> =
-    Statements::new(|(), of: Own<u64>| Entity::find().filter(is(of.owner, of.id, None)));
+    Statements::new(|(), of: Own<u64>| Entity::find().filter(is_task(of.owner, of.id, None)));
 
 arguments! {
-    /// A task, whoever's it is.
-    pub(super) struct Anyones { id }
+    /// A task of any owner.
+    pub(super) struct AnyOwners { id }
 }
 
-pub(super) static ANYONES: Statements<(), Anyones, Select<Entity>> =
-    Statements::new(|(), of: Anyones<u64>| Entity::find().filter(Column::Id.eq(of.id)));
+/// Only to find out whether another user has the task.
+pub(super) static TASK_OF_ANY_OWNER: Statements<(), AnyOwners, Select<Entity>> =
+    Statements::new(|(), of: AnyOwners<u64>| Entity::find().filter(Column::Id.eq(of.id)));
 
 arguments! {
     /// A task to delete.
@@ -47,10 +48,10 @@ arguments! {
 
 pub(super) static DELETIONS: Statements<Versioned, Deletion, DeleteMany<Entity>> =
     Statements::new(|versioned, of: Deletion<u64>| {
-        Entity::delete_many().filter(is(of.owner, of.id, versioned.then_some(of.version)))
+        Entity::delete_many().filter(is_task(of.owner, of.id, versioned.then_some(of.version)))
     });
 
-/// When a change was made: never before the change before it, whatever the clocks of the instances say.
+/// The time of a change. It never goes back, even if the clocks of the instances differ.
 fn time_of_change(now: u64) -> Expr {
     Func::greatest([Expr::col(Column::UpdatedAt), Expr::val(now)]).into()
 }
@@ -62,7 +63,7 @@ pub(super) struct Update<T = Value> {
     pub(super) id: T,
     pub(super) version: T,
     pub(super) now: T,
-    /// One for each column, in their order, whether it changes or not.
+    /// One value for each column, in their order. The values of unchanged columns are not used.
     pub(super) values: Vec<T>,
 }
 
@@ -94,7 +95,7 @@ impl Columns {
     }
 }
 
-/// By the columns that change.
+/// Updates, by the columns that change.
 pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<Entity>> =
     Statements::new(|(changed, versioned): (Columns, _), to: Update<u64>| {
         let update = Entity::update_many()
@@ -103,7 +104,7 @@ pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<E
         let changes =
             Column::iter().zip(to.values).filter(|(column, _)| column.is_changeable() && changed.contains(*column));
         let update = changes.fold(update, |update, (column, value)| update.col_expr(column, Expr::val(value)));
-        update.filter(is(to.owner, to.id, versioned.then_some(to.version)))
+        update.filter(is_task(to.owner, to.id, versioned.then_some(to.version)))
     });
 
 arguments! {
@@ -111,7 +112,7 @@ arguments! {
     pub(super) struct Completion { owner, id, version, now, completed }
 }
 
-/// Of tasks whose `completed` it changes: to the argument where it is set, or else to the other state.
+/// Sets `completed` to the argument, or toggles it. Matches only tasks that it changes.
 pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, UpdateMany<Entity>> =
     Statements::new(|(set, versioned), to: Completion<u64>| {
         let toggled = Expr::col(Column::Completed).not();
@@ -120,11 +121,11 @@ pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, UpdateM
             .col_expr(Column::Completed, completed)
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .col_expr(Column::UpdatedAt, time_of_change(to.now))
-            .filter(is(to.owner, to.id, versioned.then_some(to.version)))
+            .filter(is_task(to.owner, to.id, versioned.then_some(to.version)))
             .apply_if(set.then_some(to.completed), |update, completed| update.filter(Column::Completed.ne(completed)))
     });
 
-/// Which rows come into being together with a task.
+/// The rows to insert together with a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct New {
     pub(super) owner: bool,
@@ -143,38 +144,38 @@ pub(super) static INSERTS: Statements<New, Vec<Value>, Inserts> = Statements::ne
     inserts.row(Entity)
 });
 
-/// A part of a list that one statement reads.
+/// A range of a list that one statement reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stretch {
     pub(super) of: Selection,
     pub(super) tasks: Sorted,
-    /// Whether it begins behind a task, or else with the first.
+    /// Whether it begins after a task, or else with the first one.
     pub(super) behind: bool,
 }
 
-/// Tasks in an order that an index has.
+/// Tasks in the order of an index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Sorted {
     Created,
     Title,
-    /// Those with a due date, by that.
+    /// Tasks with a due date, by that date.
     Dated,
-    /// Those without, by creation.
+    /// Tasks without a due date, by creation.
     Undated,
 }
 
 arguments! {
-    /// Whose tasks, how many, and the one before them: its id, and its title or due date.
+    /// The owner, the number of tasks, and the task before them: its id, and its title or due date.
     pub(super) struct Tasks { owner, limit, last_id, last_key }
 }
 
-/// Each reads one stretch of an index, or merges two.
+/// Each reads one range of an index, or merges two.
 pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Entity>> =
     Statements::new(|tasks, of: Tasks<u64>| stretch(tasks, &of));
 
-/// The dated tasks of a stretch and, where they leave room, the first of the undated: no index has those last in both
-/// directions. It is one statement, so that a task whose due date comes or goes meanwhile is on the page once. The rows are
-/// in no order that the databases promise.
+/// The dated tasks of a range and, if they leave room, the first undated tasks. No index has undated tasks last in both
+/// directions. With two statements, a task could be on the page twice if its due date is set or removed in between. The
+/// databases do not guarantee the order of the rows.
 pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Tasks, Fill<Entity>> =
     Statements::new(|dated, of: Tasks<u64>| Fill {
         first: stretch(dated, &of),
@@ -202,14 +203,14 @@ fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -
             Order::Desc => position.lt(last),
         }
     });
-    // All but the primary key have the status before what they sort by.
+    // All indexes except the primary key have the status before the sort key.
     let statuses: &[Option<bool>] = match (status, tasks) {
         (Status::All, Sorted::Created) => &[None],
         (Status::All, _) => &[Some(false), Some(true)],
         (Status::Pending, _) => &[Some(false)],
         (Status::Completed, _) => &[Some(true)],
     };
-    // Those of one status by creation are in two indexes, the others in one.
+    // Tasks of one status by creation are in two indexes (dated and undated), the others in one.
     let dated: &[Option<bool>] = match (status, tasks) {
         (Status::All, Sorted::Created) | (_, Sorted::Title) => &[None],
         (_, Sorted::Created) => &[Some(true), Some(false)],

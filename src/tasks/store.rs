@@ -1,4 +1,4 @@
-//! The queries, each of one owner. Knows no HTTP.
+//! The queries. Each is for one owner. This module does not depend on HTTP.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
@@ -11,8 +11,8 @@ use super::{
     list::{Order, Selection},
     owner,
     statements::{
-        ANYONES, Anyones, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
-        STRETCHES, Sorted, Stretch, TASK, Tasks as Listed, UPDATES, Update, Versioned,
+        AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
+        STRETCHES, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
 use crate::{
@@ -21,24 +21,24 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// How often a create is tried again where another request with its key came in between.
+/// Maximum number of attempts of a create if other requests with its key interfere.
 const ATTEMPTS: usize = 3;
 
-/// The tasks of one user: the only way to the table.
+/// The tasks of one user. This is the only way to the table.
 #[derive(Debug)]
 pub(super) struct Tasks<'a> {
     db: Requested<'a>,
     owner: &'a User,
 }
 
-/// Why a task was not read or changed; nothing was changed.
+/// Why a task was not read or changed. Nothing was changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StoreError {
     /// No user has a task with this id.
     NotFound,
-    /// The task is another user's.
+    /// The task belongs to another user.
     Forbidden,
-    /// The task has another version than any expected.
+    /// The task has none of the expected versions.
     Stale,
     /// The task has a version that is excluded.
     Excluded,
@@ -131,7 +131,7 @@ impl<'a> Tasks<'a> {
             return self.db.all(&STRETCHES, stretch, arguments).await;
         }
         let mut tasks = self.db.all(&DATED_THEN_UNDATED, stretch, arguments).await?;
-        // They come in this order, but nothing promises that.
+        // The databases return them in this order, but do not guarantee it.
         tasks.sort_by(|one, other| {
             let (dated, key) = (|task: &Model| task.due_date.is_none(), |task: &Model| (task.due_date, task.id));
             dated(one).cmp(&dated(other)).then_with(|| match selection.order {
@@ -142,8 +142,8 @@ impl<'a> Tasks<'a> {
         Ok(tasks)
     }
 
-    /// Creates a task; the first one of a user brings the user's own row with it. If the request can be repeated, the first
-    /// one creates the task, and every later one gets the answer to that.
+    /// Creates a task, and the user's row with the first task. If the request has a key, the first request creates the
+    /// task, and later ones get the answer of the first.
     pub(super) async fn create(&self, task: Model, request: Option<&Request>) -> Result<Creation, StoreError> {
         let Some(request) = request else {
             self.insert(&task, None).await?;
@@ -166,14 +166,14 @@ impl<'a> Tasks<'a> {
                     let replayed = first.replay(request, &task)?;
                     return replayed.map(Creation::Replayed).ok_or(StoreError::KeyReused);
                 }
-                // It has expired and gone since.
+                // It has expired and was removed in the meantime.
                 None => {}
             }
         }
         Err(DbError::Unavailable("an idempotency key keeps changing".to_owned()).into())
     }
 
-    /// Inserts what belongs together: the task, the key that it was created under, and its owner if there is none yet.
+    /// Inserts the task, its key, and its owner if there is none yet: all of them, or none.
     async fn insert(&self, task: &Model, key: Option<&idempotency::Model>) -> Result<(), DbError> {
         let rows = || key.into_iter().flat_map(values).chain(values(task));
         let new = New { owner: false, key: key.is_some() };
@@ -190,7 +190,7 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Changes the columns that are set, and none else; where none is, the task stays as it is.
+    /// Changes only the columns that are set. If none is, the task keeps its version.
     pub(super) async fn update(
         &self,
         id: Uuid,
@@ -217,7 +217,7 @@ impl<'a> Tasks<'a> {
         }
     }
 
-    /// Toggles whether the task is done, or sets it: a task that is in that state already stays as it is.
+    /// Sets or toggles `completed`. A task that is in the requested state already keeps its version.
     pub(super) async fn complete(
         &self,
         id: Uuid,
@@ -247,14 +247,14 @@ impl<'a> Tasks<'a> {
                     expected.check(task.version)?;
                 }
                 Some(task) if task.completed == completed => return Ok(task),
-                // Another request has changed its state in between: try again.
+                // Another request has changed the state in the meantime: retry.
                 Some(_) => {}
                 None => return Err(self.missing(id, version).await),
             }
         }
     }
 
-    /// Changes the task, if there is one that the statement changes.
+    /// Changes the task. Returns `None` if the statement matches none.
     async fn change<K: Ord + Copy, A: Arguments>(
         &self,
         updates: &Statements<(K, Versioned), A, UpdateMany<Entity>>,
@@ -292,10 +292,10 @@ impl<'a> Tasks<'a> {
         expected.check(version).map(|()| Some(version))
     }
 
-    /// Why a statement that named the owner found no task: asked only then, so a hit costs one statement.
+    /// Finds out why a statement for the owner's task found none. Only then, so a hit costs one statement.
     ///
-    /// The owner's own task is looked for first: where tasks are distributed by user, only the look for anyone's goes
-    /// everywhere.
+    /// Looks for the owner's task first: if tasks are distributed by user, the query for any owner's task goes to all
+    /// shards.
     async fn missing(&self, id: Uuid, version: Option<i64>) -> StoreError {
         if version.is_some() {
             match self.db.one(&TASK, (), self.own(id)).await {
@@ -304,16 +304,16 @@ impl<'a> Tasks<'a> {
                 Err(error) => return error.into(),
             }
         }
-        match self.db.one(&ANYONES, (), Anyones { id: id.into() }).await {
+        match self.db.one(&TASK_OF_ANY_OWNER, (), AnyOwners { id: id.into() }).await {
             Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
-            // Either there is none, or it came into being in between.
+            // No such task, or it was created in the meantime.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),
         }
     }
 }
 
-/// In the place of an argument that the statement does not use.
+/// The value of an argument that the statement does not use.
 const UNUSED: Value = Value::Bool(None);
 
 fn now() -> Value {

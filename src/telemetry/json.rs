@@ -1,4 +1,4 @@
-//! Log lines as JSON, for machines.
+//! Log lines as JSON, for programs.
 
 use std::fmt::{self, Write};
 
@@ -16,7 +16,7 @@ use tracing_subscriber::{
 
 use crate::timestamp::Timestamp;
 
-/// One flat object a line, written straight into the line's buffer.
+/// One flat object per line, written directly into the buffer of the line.
 pub(super) struct Json;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Json {
@@ -38,7 +38,7 @@ struct Members<'a, 'b> {
 }
 
 impl Members<'_, '_> {
-    /// A value that is JSON as it is.
+    /// A value that is already JSON.
     fn plain(&mut self, name: &str, value: fmt::Arguments<'_>) {
         self.result = self.result.and_then(|()| write!(self.writer, r#","{name}":{value}"#));
     }

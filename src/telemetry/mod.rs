@@ -1,4 +1,4 @@
-//! Logs, on standard error. What they must never hold: tokens, secrets, the text of tasks.
+//! The log, on standard error. It must never contain tokens, secrets or the text of tasks.
 
 mod json;
 mod writer;
@@ -14,32 +14,33 @@ use tracing_subscriber::EnvFilter;
 pub use self::writer::Log;
 use self::{json::Json, writer::Lines};
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
     /// For people.
     Pretty,
-    /// One JSON object a line, for machines.
+    /// One JSON object per line, for programs.
     Json,
 }
 
-/// Starts logging what `filter` lets through (the syntax of `RUST_LOG`), panics included. Logging ends with the [`Log`].
+/// Starts the log with this filter (the syntax of `RUST_LOG`), and logs panics. Logging ends when the [`Log`] is
+/// dropped.
 ///
 /// # Errors
 ///
-/// Those of duplicating standard error and of starting a thread.
+/// If standard error cannot be duplicated, or no thread started.
 pub fn start(format: Format, filter: EnvFilter) -> io::Result<Log> {
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let ansi = stderr.is_terminal();
     let log = Log::start(stderr)?;
-    // A line that cannot be written must not be reported where it could not be written.
+    // tracing would report a line that cannot be written on standard error, which is the log.
     let lines = tracing_subscriber::fmt().log_internal_errors(false).with_writer(Lines::of(&log));
     let lines = lines.with_env_filter(filter).with_ansi(ansi);
     match format {
         Format::Pretty => lines.with_target(false).init(),
         Format::Json => lines.event_format(Json).init(),
     }
-    // A panic's message may quote what it choked on: the place tells enough.
+    // Only the place of the panic: its message may quote data.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "panic");

@@ -1,6 +1,6 @@
-//! The log writer: a thread behind a bounded queue, so that no request waits for the reader of the log or fails with it.
-//! tracing-appender has such a thread, too, but wakes it for each line, drops lines that it cannot write without reporting them,
-//! and cannot write errors sooner than other lines.
+//! The log writer: a thread with a bounded queue, so that no request waits for the reader of the log or fails with it.
+//! tracing-appender has such a thread, too. But it wakes the thread for each line, does not report lines that it cannot
+//! write, and cannot write errors before other lines.
 
 use std::{
     fs::File,
@@ -16,21 +16,21 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes of lines that may wait.
 const QUEUE: usize = 1 << 20;
-/// Bytes beyond that for warnings and errors alone.
+/// Additional bytes, only for warnings and errors.
 const RESERVE: usize = 256 << 10;
-/// Lines are collected for this long after a write, so that a busy server writes many at a time...
+/// After a write, the thread collects lines for this long, so that a busy server writes many at a time...
 const GATHER: Duration = Duration::from_millis(100);
 /// ...unless this many bytes are waiting, or a warning or an error.
 const ENOUGH: usize = 64 << 10;
-/// Bytes of one write. A pipe takes this many atomically (POSIX `PIPE_BUF`, on Linux), so that processes can share it.
+/// Bytes of one write. Writes of this size to a pipe are atomic (`PIPE_BUF` on Linux), so processes can share it.
 const WRITE: usize = 4096;
-/// Pause between attempts when another process has set the pipe to non-blocking.
+/// Pause between attempts if another process has set the pipe to non-blocking.
 const PAUSE: Duration = Duration::from_millis(10);
-/// At shutdown: longest wait for one write, and for all of them.
+/// Longest wait for one write and for all writes at the shutdown.
 const PATIENCE: Duration = Duration::from_secs(2);
 const LONGEST_END: Duration = Duration::from_secs(10);
 
-/// The log. Dropping it writes the lines that are waiting and ends logging.
+/// The log. Dropping it writes the waiting lines and ends logging.
 #[derive(Debug)]
 pub struct Log(Arc<Shared>);
 
@@ -43,11 +43,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: Vec<u8>,
-    /// Whether one of them is a warning or an error.
+    /// Whether the lines contain a warning or an error.
     urgent: bool,
-    /// Lines that found no room or could not be written, and have not been reported yet.
+    /// Number of lines that had no room or could not be written, and that the log has not reported yet.
     lost: usize,
-    /// Writes so far.
+    /// Number of writes so far.
     writes: usize,
     closing: bool,
     closed: bool,
@@ -97,7 +97,7 @@ impl Shared {
         }
         queue.lines.extend_from_slice(line);
         let enough = before < ENOUGH && queue.lines.len() >= ENOUGH;
-        // Other lines wait until the writer looks by itself.
+        // For other lines, the writer wakes by itself after `GATHER`.
         let wake = before == 0 || enough || (urgent && !queue.urgent);
         queue.urgent |= urgent;
         drop(queue);
@@ -123,18 +123,18 @@ impl Shared {
             drop(queue);
 
             let lost = self.write(&mut file, &lines, &mut cut);
-            // A burst must not keep its memory.
+            // Frees the memory of a burst.
             lines.clear();
             lines.shrink_to(ENOUGH);
 
             let mut queue = self.lock();
             queue.lost += lost;
-            // Only if there is room for the report itself.
+            // Reports lost lines only if the last write worked and the report itself has room.
             let reports = lost == 0 && queue.lines.len() < QUEUE;
             let lost = if reports { mem::take(&mut queue.lost) } else { 0 };
             if lost > 0 {
                 drop(queue);
-                tracing::warn!(lost, "lines of the log were lost");
+                tracing::warn!(lost, "log lines were lost");
                 queue = self.lock();
             }
             let few = |queue: &mut Queue| !queue.urgent && !queue.closing && queue.lines.len() < ENOUGH;
@@ -142,8 +142,8 @@ impl Shared {
         }
     }
 
-    /// Writes as many whole lines at a time as a pipe takes atomically; returns how many lines were lost. `cut` is whether the
-    /// last line was written only in part.
+    /// Writes whole lines, as many at a time as are atomic on a pipe. Returns the number of lost lines. `cut` is true
+    /// if the last line was written only in part.
     fn write(&self, file: &mut File, mut lines: &[u8], cut: &mut bool) -> usize {
         while !lines.is_empty() {
             if *cut && write_whole(file, b"\n").is_err() {
@@ -164,14 +164,14 @@ impl Shared {
     }
 }
 
-/// The length of the leading lines that fit into one write, or of the first line if that alone is longer.
+/// The length of the first lines that fit into one write, or of the first line if it is longer.
 fn whole_lines(lines: &[u8]) -> usize {
     let newline = |byte: &u8| *byte == b'\n';
     let fitting = lines.get(..WRITE).map_or(Some(lines.len()), |part| part.iter().rposition(newline).map(|at| at + 1));
     fitting.or_else(|| lines.iter().position(newline).map(|at| at + 1)).unwrap_or(lines.len())
 }
 
-/// Writes all of it, or returns how much was written before an error.
+/// Writes everything. On an error, returns the number of bytes written before it.
 fn write_whole(file: &mut File, bytes: &[u8]) -> Result<(), usize> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -208,7 +208,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Takes one line, by one `write`.
+/// Receives one line, by one `write`.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     shared: &'a Shared,

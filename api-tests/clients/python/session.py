@@ -1,4 +1,4 @@
-"""What a user does with all operations, through the generated client."""
+"""Uses all operations through the generated client."""
 
 import os
 from datetime import UTC, datetime

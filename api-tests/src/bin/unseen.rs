@@ -1,4 +1,4 @@
-//! Fails where the document declares an answer or a header that no test has seen; run it after the tests.
+//! Fails if the document declares an answer or a header that no test has seen. Run it after the tests.
 
 use std::process::ExitCode;
 

@@ -1,12 +1,12 @@
-//! Tokens that must not be believed, for each algorithm that a server takes (RFC 8725).
+//! Tokens that must be rejected, for each supported algorithm (RFC 8725).
 
 use std::time::Instant;
 
 use api_tests::{Database, Issuer, Reply, SECRET, Server, SigningKey, encode, now};
 use serde_json::{Map, Value, json};
 
-/// What an attacker knows: everything but the private keys and the secret. (The tests sign with those as well, to show
-/// that each rule holds by itself.)
+/// The knowledge of an attacker: everything except the private keys and the secret. The tests also sign with these, to
+/// show that each rule works by itself.
 struct Attack<'a> {
     key: &'a SigningKey,
     others: Vec<&'a SigningKey>,
@@ -18,12 +18,12 @@ impl Attack<'_> {
         self.issuer.claims("alice")
     }
 
-    /// A token whose claims differ from good ones; null takes one away.
+    /// A token with changed claims; null removes one.
     fn claiming(&self, changes: &Value) -> String {
         self.key.token(&changed(self.claims(), changes))
     }
 
-    /// A token whose header differs from a good one; null takes a member away.
+    /// A token with a changed header; null removes a member.
     fn heading(&self, changes: &Value) -> String {
         self.key.raw(&changed(self.key.header(), changes).to_string(), self.claims().to_string())
     }
@@ -33,13 +33,13 @@ impl Attack<'_> {
         self.key.raw(&self.key.header().to_string(), payload)
     }
 
-    /// A token with the good header and payload, and any signature.
+    /// A token with a valid header and payload, and any signature.
     fn signed(&self, signature: &[u8]) -> String {
         let token = self.key.token(&self.claims());
         format!("{}.{}", token.rsplit_once('.').unwrap().0, encode(signature))
     }
 
-    /// A token by another key, whose header still says that it is by this one.
+    /// A token by another key, with the header of this one.
     fn forged(&self, by: &SigningKey) -> String {
         by.raw(&self.key.header().to_string(), self.claims().to_string())
     }
@@ -132,7 +132,7 @@ impl Attack<'_> {
                 stranger.raw(&header, self.claims().to_string())
             }),
         ];
-        // Whoever takes the algorithm from the token takes a public key for a secret.
+        // A verifier that trusts the token's algorithm would use the public key as a secret.
         for other in self.others.iter().filter(|other| other.algorithm != "HS256") {
             let jwk = other.jwk();
             let hmac = |bytes: &[u8]| {
@@ -196,7 +196,7 @@ impl Attack<'_> {
         {
             tokens.push(("another alg", self.heading(&json!({ "alg": name }))));
         }
-        // The secret has no name, so what a token by it says is not looked at.
+        // The secret has no `kid`, so the server ignores the token's.
         if self.key.id.is_some() {
             for id in ["", "unknown", "../../dev/null", "' OR 1=1 --", "http://127.0.0.1:9/", "\0", &"x".repeat(5000)] {
                 tokens.push(("a kid of no key", self.heading(&json!({ "kid": id }))));
@@ -269,7 +269,7 @@ fn changed(mut object: Value, changes: &Value) -> Value {
 }
 
 #[test]
-fn a_hostile_token_is_refused_with_a_challenge_whatever_the_algorithm() {
+fn a_hostile_token_of_any_algorithm_is_rejected_with_a_challenge() {
     let published = ["EdDSA", "ES256", "RS256", "PS256"].map(|name| SigningKey::generate(name, &format!("key-{name}")));
     let issuer = Issuer::start(Reply::keys(&published));
     let server = Server::with(Database::Sqlite, &[("BETTER_AUTH_URL", issuer.url())]);
@@ -296,7 +296,7 @@ fn a_hostile_token_is_refused_with_a_challenge_whatever_the_algorithm() {
         }
         assert_eq!(client.with_token(&good).get("/api/tasks").status, 200, "{}", key.algorithm);
     }
-    // One at the start, four in a row, and one in fifteen seconds.
+    // One at the start, a burst of four, and one in 15 seconds.
     let due = 6 + usize::try_from(since.elapsed().as_secs() / 15).unwrap();
     assert!(issuer.requests() <= due, "hostile tokens made the server fetch keys {} times", issuer.requests());
 }

@@ -19,7 +19,7 @@ fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Outpu
 }
 
 #[test]
-fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
+fn a_malformed_variable_stops_the_start_with_one_line_that_names_it() {
     let folder = tempdir().unwrap();
     let good = ("BETTER_AUTH_SECRET", SECRET);
     for (environment, variable) in [
@@ -97,7 +97,7 @@ fn what_is_set_wrong_stops_the_start_with_one_line_that_names_the_variable() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told() {
+fn a_port_in_use_is_reported() {
     let server = Server::start(Database::Sqlite);
     let port = server.address().rsplit(':').next().unwrap();
     let output = run(server.folder(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("PORT", port)]);
@@ -106,7 +106,7 @@ fn a_port_that_is_taken_is_told() {
     assert!(errors.contains("todo-api: HOST and PORT: cannot listen on"), "{errors}");
 }
 
-/// Standard output that cannot be written to: a full disk, and a pipe whose reader has gone.
+/// Standard output with errors: a full disk, and a pipe without a reader.
 fn unwritable() -> [(&'static str, Stdio); 2] {
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let (_, closed) = std::io::pipe().unwrap();
@@ -139,7 +139,7 @@ fn what_cannot_be_printed_ends_a_command_with_one_line_and_status_1() {
 }
 
 #[test]
-fn a_status_tells_also_where_no_line_can_be_printed() {
+fn the_exit_status_is_set_even_if_no_line_can_be_printed() {
     let folder = tempdir().unwrap();
     for (kind, stderr) in unwritable() {
         let mut command = Command::new(binary());
@@ -149,7 +149,7 @@ fn a_status_tells_also_where_no_line_can_be_printed() {
 }
 
 #[test]
-fn dev_serves_also_where_it_cannot_print_what_to_do_next() {
+fn dev_serves_even_if_it_cannot_print_its_greeting() {
     for (kind, stdout) in unwritable() {
         let folder = tempdir().unwrap();
         let mut command = Command::new(binary());
@@ -163,7 +163,7 @@ fn dev_serves_also_where_it_cannot_print_what_to_do_next() {
     }
 }
 
-/// A stream that takes nothing more, and its reader.
+/// A full pipe, and its reader.
 fn stalled() -> (UnixStream, Stdio) {
     let (reader, mut writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
@@ -174,7 +174,7 @@ fn stalled() -> (UnixStream, Stdio) {
 }
 
 #[test]
-fn a_reader_of_the_last_line_that_stalls_keeps_no_process() {
+fn a_stalled_reader_of_the_last_line_does_not_keep_the_process() {
     let folder = tempdir().unwrap();
     for environment in [("PORT", "x"), ("DATABASE_URL", "sqlite://.")] {
         let (reader, stderr) = stalled();
@@ -187,7 +187,7 @@ fn a_reader_of_the_last_line_that_stalls_keeps_no_process() {
 }
 
 #[test]
-fn dev_serves_and_stops_also_where_nobody_reads_what_to_do_next() {
+fn dev_serves_and_stops_even_if_nobody_reads_its_greeting() {
     let folder = tempdir().unwrap();
     let (reader, stdout) = stalled();
     let mut command = Command::new(binary());
@@ -201,7 +201,7 @@ fn dev_serves_and_stops_also_where_nobody_reads_what_to_do_next() {
 }
 
 #[test]
-fn a_printed_token_is_good_for_its_user_and_its_time() {
+fn a_printed_token_is_valid_for_its_user_and_its_time() {
     let server = Server::start(Database::Sqlite);
     for (lifetime, seconds) in [("1h", 3600), ("90s", 90), ("1d", 86400)] {
         let output =
@@ -218,7 +218,7 @@ fn a_printed_token_is_good_for_its_user_and_its_time() {
 }
 
 #[test]
-fn no_token_is_printed_for_an_id_that_servers_refuse() {
+fn no_token_is_printed_for_an_id_that_servers_reject() {
     let folder = tempdir().unwrap();
     for user in ["", "a\nb", &"x".repeat(256)] {
         let output = run(folder.path(), &["token", "--sub", user], &[("BETTER_AUTH_SECRET", SECRET)]);

@@ -1,4 +1,4 @@
-//! Variables, as containers, shells and `.env` files write them.
+//! Variables in the forms of containers, shells and `.env` files.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -12,11 +12,11 @@ use std::{
 use api_tests::{Database, SECRET, Server, binary};
 use tempfile::tempdir;
 
-/// An address that no machine has: a server that finds its configuration good ends with it.
+/// An address that no machine has. A server with a valid configuration ends with its error.
 const NOWHERE: &str = "192.0.2.1";
 const STARTED: &str = "todo-api: HOST and PORT: cannot listen on ";
 
-/// Each variable with a value that it takes, and one that it does not, if there is such a one.
+/// Each variable with a valid value, and an invalid one if there is any.
 const VARIABLES: [(&str, &str, Option<&str>); 28] = [
     ("DATABASE_URL", "sqlite://data/x.db?mode=rwc", Some("mysql://u:PASSWORD@h/d")),
     ("NEON_DB_URL", "postgresql://u:PASSWORD@h/d", Some("postgresql://u:PASSWORD@h/d?sslmode=prefer")),
@@ -93,7 +93,7 @@ fn every_variable_and_option_follows_the_same_rule() {
             let mut command = Command::new(binary());
             command.arg("serve").current_dir(&folder).env_clear();
             command.env("BETTER_AUTH_SECRET", SECRET).env("AUTH_JWKS_URL", "https://app.example.com/jwks");
-            // What HOST says must lead to an address that is taken.
+            // HOST must be an address in use.
             if variable == "HOST" {
                 command.env("PORT", &taken)
             } else {
@@ -144,7 +144,7 @@ fn every_variable_and_option_follows_the_same_rule() {
 }
 
 #[test]
-fn an_example_is_of_the_kind_of_the_url() {
+fn an_error_shows_an_example_of_the_same_kind_of_url() {
     let folder = tempdir().unwrap();
     for (variable, value, example) in [
         ("DATABASE_URL", "postgresql:///x", "postgresql://user:password@host/database"),
@@ -159,7 +159,7 @@ fn an_example_is_of_the_kind_of_the_url() {
 }
 
 #[test]
-fn an_option_counts_before_the_environment_before_the_file_before_the_default_and_a_blank_one_never() {
+fn the_order_is_option_environment_file_default_and_blank_values_never_count() {
     let folder = tempdir().unwrap();
     for (option, variable, file, port) in [
         (Some("1"), Some("2"), Some("3"), "1"),
@@ -179,7 +179,7 @@ fn an_option_counts_before_the_environment_before_the_file_before_the_default_an
 }
 
 #[test]
-fn a_secret_is_taken_to_the_letter() {
+fn a_secret_is_used_verbatim() {
     let folder = tempdir().unwrap();
     let secret = "0kP2xV7mQ4tY9$sW1cR6${HOME}eU3iA8oL5zN$";
     let newline = format!("{secret}\n");
@@ -197,7 +197,7 @@ fn a_secret_is_taken_to_the_letter() {
 }
 
 #[test]
-fn a_command_fails_by_no_variable_that_it_does_not_use() {
+fn a_command_ignores_variables_that_it_does_not_use() {
     let folder = tempdir().unwrap();
     let path = folder.path().join(".env");
     let run = |arguments: &[&str], broken: &dyn Fn(&str) -> bool| {
@@ -226,7 +226,7 @@ fn a_command_fails_by_no_variable_that_it_does_not_use() {
 }
 
 #[test]
-fn a_file_that_cannot_be_used_is_reported_by_its_path_and_line_alone() {
+fn an_unusable_file_is_reported_only_by_its_path_and_line() {
     let folder = tempdir().unwrap();
     let inner = folder.path().join("a/b");
     fs::create_dir_all(&inner).unwrap();
@@ -260,7 +260,7 @@ fn a_file_that_cannot_be_used_is_reported_by_its_path_and_line_alone() {
 }
 
 #[test]
-fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
+fn a_filter_that_would_hide_the_log_by_mistake_is_rejected() {
     let folder = tempdir().unwrap();
     for filter in ["warning", "verbose", "hyper", "sea_orm,poem"] {
         let output = run(folder.path(), &["serve"], &[("BETTER_AUTH_SECRET", SECRET), ("RUST_LOG", filter)]);
@@ -276,7 +276,7 @@ fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
 }
 
 #[test]
-fn no_error_repeats_what_may_be_a_secret() {
+fn no_error_repeats_a_possible_secret() {
     let folder = tempdir().unwrap();
     let url = "postgresql://u:1/PASSWORD@PRIVATE:x/d";
     for arguments in [
@@ -317,7 +317,7 @@ fn help_guide_and_example_file_have_the_same_variables_and_defaults() {
         let cells: Vec<_> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
         let (names, defaults): (Vec<_>, Vec<_>) = (cells[1].split(", ").collect(), cells[2].split(", ").collect());
         for (n, name) in names.iter().enumerate() {
-            // One default for all, or one for each.
+            // One default for all variables of a line, or one for each.
             let default = if names.len() == defaults.len() { defaults[n] } else { &cells[2] };
             rows.push(((*name).to_owned(), default.to_owned()));
         }
@@ -341,7 +341,7 @@ fn help_guide_and_example_file_have_the_same_variables_and_defaults() {
     assert_eq!(names(&lines), names(&documented), ".env.example");
     for (name, value) in lines {
         let (_, default) = documented.iter().find(|(variable, _)| *variable == name).unwrap();
-        // A default in words, such as that of an issuer, is not a value.
+        // A default in words, such as that of the issuer, is not a value.
         let is_value = !default.is_empty() && !default.contains(' ') && default != "none";
         assert!(!is_value || value == *default, ".env.example has {name}={value}, not {default}");
     }

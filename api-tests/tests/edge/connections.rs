@@ -16,14 +16,14 @@ fn connect(server: &Server) -> TcpStream {
 /// All that the server sends until it closes the connection.
 fn read(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
-    // A reset is an end, too.
+    // A reset also counts as the end.
     drop(stream.read_to_end(&mut answer));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/// The status of an answer that begins; the rest of what has come of it is thrown away.
+/// The status of the next answer. Discards the rest of the received data.
 fn status(stream: &mut TcpStream) -> String {
     let mut line = [0; 12];
     stream.read_exact(&mut line).unwrap();
@@ -32,7 +32,7 @@ fn status(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn a_thousand_connections_that_send_nothing_or_half_a_header_are_cut_while_others_are_served() {
+fn a_thousand_silent_or_slow_connections_are_closed_while_others_are_served() {
     let server = Server::with(Database::Sqlite, &[("FIRST_BYTE_TIMEOUT", "3s"), ("HEADER_TIMEOUT", "3s")]);
     let opened = Instant::now();
     let streams: Vec<TcpStream> = (0..1000)
@@ -57,7 +57,7 @@ fn a_thousand_connections_that_send_nothing_or_half_a_header_are_cut_while_other
 }
 
 #[test]
-fn a_drop_of_a_header_at_a_time_does_not_keep_a_connection() {
+fn sending_a_header_byte_by_byte_does_not_keep_a_connection() {
     let server = Server::with(Database::Sqlite, &[("HEADER_TIMEOUT", "1s")]);
     let mut stream = connect(&server);
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -95,7 +95,7 @@ fn a_body_that_does_not_come_is_answered_with_408() {
 }
 
 #[test]
-fn an_answer_does_not_wait_for_the_request_behind_it() {
+fn an_answer_does_not_wait_for_the_next_request() {
     let server = Server::start(Database::Sqlite);
     let create = format!(
         "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\
@@ -112,7 +112,7 @@ fn an_answer_does_not_wait_for_the_request_behind_it() {
 }
 
 #[test]
-fn a_client_that_asks_first_is_told_to_go_on_or_that_its_body_is_too_large() {
+fn a_client_that_expects_100_continue_gets_it_or_a_413() {
     let server = Server::start(Database::Sqlite);
     for (length, answer) in [(13, "HTTP/1.1 100 Continue\r\n"), (65537, "HTTP/1.1 413 Payload Too Large\r\n")] {
         let mut stream = connect(&server);
@@ -126,7 +126,7 @@ fn a_client_that_asks_first_is_told_to_go_on_or_that_its_body_is_too_large() {
 }
 
 #[test]
-fn a_body_cut_short_creates_nothing() {
+fn an_incomplete_body_creates_nothing() {
     let server = Server::start(Database::Sqlite);
     for body in
         ["Content-Length: 100\r\n\r\n{\"title\":\"x\"}", "Transfer-Encoding: chunked\r\n\r\nd\r\n{\"title\":\"x\"}\r\n"]
@@ -142,7 +142,7 @@ fn a_body_cut_short_creates_nothing() {
 }
 
 #[test]
-fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
+fn an_idle_connection_is_closed_after_its_timeout() {
     let server = Server::with(
         Database::Sqlite,
         &[("KEEP_ALIVE_TIMEOUT", "1s"), ("FIRST_BYTE_TIMEOUT", "60s"), ("HEADER_TIMEOUT", "60s")],
@@ -160,21 +160,21 @@ fn an_idle_connection_is_kept_for_its_time_and_then_closed() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answer_is_cut() {
+fn a_client_that_does_not_read_its_answer_is_disconnected() {
     let server = Server::with(Database::Sqlite, &[("WRITE_TIMEOUT", "500ms"), ("MAX_CONNECTIONS", "1")]);
     let mut stream = connect(&server);
-    // Four pages of 1.6 MB are more than the buffers of both sides hold.
+    // Four pages of 1.6 MB do not fit into the buffers of both sides.
     stream.write_all("GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8).as_bytes()).unwrap();
-    // With one place for a connection, an answer here means that the other one is gone.
+    // With a limit of one connection, an answer here means that the other one is closed.
     assert_eq!(server.stranger().get("/health").status, 200);
     drop(stream);
 }
 
 #[test]
-fn at_the_limit_the_connections_that_are_idle_the_longest_make_room() {
+fn at_the_limit_the_connections_that_are_idle_the_longest_are_closed() {
     let forever = [("KEEP_ALIVE_TIMEOUT", "1h"), ("FIRST_BYTE_TIMEOUT", "1h"), ("HEADER_TIMEOUT", "1h")];
     let server = Server::with(Database::Sqlite, &[&[("MAX_CONNECTIONS", "100")], &forever[..]].concat());
-    // What each sends, and whether it gets an answer and is then idle.
+    // The data that each sends, and whether it gets an answer and is then idle.
     for (request, served) in [("", false), ("GET /health HTTP/1.1\r\nHost: x\r\nX-Slow", false), (HEALTH, true)] {
         let mut idle: Vec<TcpStream> = Vec::new();
         for _ in 0..100 {
@@ -227,7 +227,7 @@ fn at_the_limit_no_connection_with_a_request_in_flight_is_closed() {
 }
 
 #[test]
-fn a_client_that_takes_a_little_of_its_answer_now_and_then_is_cut() {
+fn a_client_that_reads_its_answer_too_slowly_is_disconnected() {
     let environment = [("WRITE_TIMEOUT", "1s"), ("WRITE_RATE", "65536"), ("MAX_CONNECTIONS", "1")];
     let server = Server::with(Database::Sqlite, &environment);
     let mut stream = connect(&server);
@@ -236,19 +236,19 @@ fn a_client_that_takes_a_little_of_its_answer_now_and_then_is_cut() {
     let cut = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // A tenth of the rate that it must have.
+            // A tenth of the required rate.
             while !cut.load(Ordering::Relaxed) && matches!(stream.read(&mut [0; 640]), Ok(1..)) {
                 std::thread::sleep(Duration::from_millis(100));
             }
         });
-        // With one place for a connection, an answer here means that the other one is gone.
+        // With a limit of one connection, an answer here means that the other one is closed.
         assert_eq!(server.stranger().get("/health").status, 200);
         cut.store(true, Ordering::Relaxed);
     });
 }
 
 #[test]
-fn a_client_that_takes_its_answer_steadily_may_take_long() {
+fn a_client_that_reads_steadily_may_take_long() {
     let environment = [("WRITE_TIMEOUT", "3s"), ("WRITE_RATE", "1024")];
     let server = Server::with(Database::Sqlite, &environment);
     let mut stream = connect(&server);
@@ -270,7 +270,7 @@ fn a_client_that_takes_its_answer_steadily_may_take_long() {
 }
 
 #[test]
-fn clients_that_read_slowly_cost_little_memory_and_cut_nobody_else() {
+fn slow_readers_take_little_memory_and_disconnect_nobody_else() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     alice.create("x");
@@ -285,7 +285,7 @@ fn clients_that_read_slowly_cost_little_memory_and_cut_nobody_else() {
     let slow: Vec<TcpStream> = (0..150)
         .map(|_| {
             let mut stream = connect(&server);
-            // The first of several answers has begun: the buffers of both kernels have no room for all of them.
+            // The first of several answers has begun. The buffers of both sides have no room for all.
             stream.write_all(request.repeat(4).as_bytes()).unwrap();
             assert_eq!(status(&mut stream), "200");
             stream
@@ -301,7 +301,7 @@ fn clients_that_read_slowly_cost_little_memory_and_cut_nobody_else() {
 }
 
 #[test]
-fn what_is_not_http_is_refused_and_the_server_lives_on() {
+fn data_that_is_not_http_is_rejected_and_the_server_continues() {
     let server = Server::start(Database::Sqlite);
     let big = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(1 << 20));
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X: y\r\n".repeat(1000));

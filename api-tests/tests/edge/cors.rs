@@ -7,7 +7,7 @@ use api_tests::{Answer, Database, Method, Server};
 
 const ORIGINS: (&str, &str) = ("CORS_ORIGINS", "https://app.example, http://localhost:3000");
 const EXPOSED: &str = "ETag, Link, Location, Retry-After, Idempotency-Replayed, X-Request-Id, X-Total-Count";
-/// What a preflight depends on.
+/// The headers that a preflight depends on.
 const PREFLIGHT_VARY: &str =
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network";
 
@@ -45,7 +45,7 @@ fn a_listed_origin_may_read_answers_with_credentials_errors_included() {
 }
 
 #[test]
-fn a_preflight_of_a_listed_origin_is_permitted_on_every_path_whatever_it_asks_for() {
+fn a_preflight_of_a_listed_origin_is_permitted_on_every_path_for_any_request() {
     let server = Server::with(Database::Sqlite, &[ORIGINS]);
     let client = server.stranger();
     let paths = ["/api/tasks", "/api/tasks/1", "/api/tasks/1/complete", "/health", "/docs", "/", "/nope", "/api/%ff"];
@@ -74,7 +74,7 @@ fn a_preflight_permits_the_headers_that_it_asks_for() {
         (vec!["traceparent, baggage, sentry-trace"], "traceparent, baggage, sentry-trace"),
         (vec!["authorization", "traceparent"], "authorization, traceparent"),
         (vec![most.as_str()], most.as_str()),
-        // Anything that no browser would ask for gets the headers that the API reads.
+        // An invalid list gets the headers of the API.
         (vec![more.as_str()], own),
         (vec!["x y"], own),
         (vec!["x: y"], own),
@@ -109,7 +109,7 @@ fn a_listed_origin_may_reach_a_server_in_a_private_network() {
 }
 
 #[test]
-fn options_without_a_listed_origin_is_no_preflight() {
+fn options_without_a_listed_origin_is_not_a_preflight() {
     let server = Server::with(Database::Sqlite, &[ORIGINS]);
     let method = ("Access-Control-Request-Method", "PUT");
     let listed = ("Origin", "https://app.example");
@@ -123,7 +123,7 @@ fn options_without_a_listed_origin_is_no_preflight() {
 }
 
 #[test]
-fn an_answer_that_a_cache_may_keep_depends_on_the_origin() {
+fn a_cacheable_answer_varies_by_origin() {
     let server = Server::with(Database::Sqlite, &[ORIGINS]);
     let alice = server.user("alice");
     let task = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
@@ -144,7 +144,7 @@ fn an_answer_that_a_cache_may_keep_depends_on_the_origin() {
 }
 
 #[test]
-fn an_unlisted_origin_is_served_as_any_client_without_a_cors_header() {
+fn an_unlisted_origin_is_served_without_cors_headers() {
     let server = Server::with(Database::Sqlite, &[ORIGINS]);
     for origin in [
         "https://evil.example",
@@ -177,7 +177,7 @@ fn without_configured_origins_none_is_allowed() {
 }
 
 #[test]
-fn an_entry_is_written_as_browsers_write_it() {
+fn an_entry_is_normalized_to_the_form_of_browsers() {
     let origins = "https://Slash.example/, HTTPS://UPPER.Example, https://port.example:443, http://port.example:80/, \
                    https://other.example:8443, https://bücher.example, http://[0:0:0:0:0:0:0:1]:3000, http://127.1, \
                    capacitor://localhost, ionic://localhost, Tauri://localhost/, http://tauri.localhost, app://-, \
@@ -209,7 +209,7 @@ fn an_entry_is_written_as_browsers_write_it() {
 }
 
 #[test]
-fn an_entry_that_could_never_match_stops_the_start_with_the_reason() {
+fn an_entry_that_cannot_match_stops_the_start_with_the_reason() {
     let good = "https://app.example";
     for (entry, reason) in [
         ("*", "has a wildcard"),
@@ -258,7 +258,7 @@ fn an_entry_that_could_never_match_stops_the_start_with_the_reason() {
 }
 
 #[test]
-fn two_origins_in_one_request_are_none() {
+fn two_origins_in_one_request_count_as_none() {
     let server = Server::with(Database::Sqlite, &[ORIGINS]);
     let (one, two) = ("https://app.example", "http://localhost:3000");
     for origins in [vec![one, two], vec![one, one], vec!["https://evil.example", one]] {

@@ -13,7 +13,7 @@ fn write(client: &Client) -> Answer {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
+fn on_a_full_disk_writes_are_rejected_and_none_is_lost() {
     let server = Server::on_a_small_disk(2048);
     let alice = server.user("alice");
     let mut kept: Vec<Value> = (0..20).map(|_| write(&alice).json()).collect();
@@ -23,7 +23,7 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
     let full = std::iter::repeat_with(|| file.write_all(&[0; 4096])).find_map(Result::err).unwrap();
     assert_eq!(full.kind(), ErrorKind::StorageFull);
 
-    // The write-ahead log has some room of its own, at first.
+    // At first, the write-ahead log has some room of its own.
     let refused = loop {
         let answer = write(&alice);
         if answer.status != 201 {
@@ -42,7 +42,7 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
         tasks.sort_by_key(|task| task["id"].as_str().unwrap().to_owned());
         tasks
     };
-    assert_eq!(sort(alice.list("")), sort(kept.clone()), "reads go on, and hold what was acknowledged");
+    assert_eq!(sort(alice.list("")), sort(kept.clone()), "reads continue, and contain the acknowledged tasks");
 
     drop(file);
     std::fs::remove_file(filler).unwrap();
@@ -52,7 +52,7 @@ fn a_full_disk_refuses_writes_and_loses_none_until_there_is_room_again() {
 }
 
 #[test]
-fn a_disk_that_has_room_for_the_smallest_change_only_is_not_ready() {
+fn with_room_for_only_the_smallest_change_the_server_is_not_ready() {
     let server = Server::on_a_small_disk(2048);
     let alice = server.user("alice");
     let kept: Vec<Value> = (0..20).map(|_| write(&alice).json()).collect();
@@ -70,7 +70,7 @@ fn a_disk_that_has_room_for_the_smallest_change_only_is_not_ready() {
 }
 
 #[test]
-fn while_another_process_holds_the_file_every_write_is_refused_in_time_and_its_cause_is_logged() {
+fn while_another_process_locks_the_file_writes_are_rejected_in_time_and_the_cause_is_logged() {
     let server = Server::start(Database::Sqlite);
     let task = server.user("alice").create("before");
     let held = server.hold_writes();
@@ -102,7 +102,7 @@ fn while_another_process_holds_the_file_every_write_is_refused_in_time_and_its_c
 }
 
 #[test]
-fn a_disk_that_is_full_at_the_first_start_is_waited_for() {
+fn a_server_waits_for_room_on_a_disk_that_is_full_at_the_first_start() {
     let server = Server::on_a_full_disk(1024);
     let client = server.user("alice");
     assert_eq!(client.get("/health").status, 200);

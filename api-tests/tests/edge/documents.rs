@@ -11,7 +11,7 @@ fn derived(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn the_committed_document_is_what_the_types_say() {
+fn the_committed_document_matches_the_types() {
     let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
     assert!(
         committed == derived(&[]),
@@ -43,7 +43,7 @@ fn the_readme_lists_the_operations_of_the_document() {
 }
 
 #[test]
-fn an_error_that_its_operation_does_not_declare_fails_the_test_that_meets_it_and_is_named() {
+fn an_undeclared_error_fails_the_test_that_gets_it_and_is_named() {
     let problem = json!({ "type": "urn:todo-api:problem:task_forbidden", "status": 403, "code": "task_forbidden" });
     let answer = Answer { status: 403, headers: HeaderMap::new(), body: problem.to_string().into_bytes() };
     let check = || Document::committed().check(&Method::GET, "/api/tasks", &answer);
@@ -51,7 +51,7 @@ fn an_error_that_its_operation_does_not_declare_fails_the_test_that_meets_it_and
     assert!(["listTasks", "403", "task_forbidden"].iter().all(|name| complaint.contains(name)), "{complaint}");
 }
 
-/// A served document names its own folder as the server, because a proxy may have put a prefix before both.
+/// A served document names its own folder as the server, because a proxy may add a prefix.
 #[test]
 fn the_server_serves_the_document_in_each_form_with_a_relative_server() {
     let server = Server::start(Database::Sqlite);
@@ -83,7 +83,7 @@ fn the_server_serves_the_document_in_each_form_with_a_relative_server() {
 }
 
 #[test]
-fn a_document_is_not_sent_again_to_who_has_it() {
+fn a_document_is_not_sent_again_to_a_client_that_has_it() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     let mut tags = HashSet::new();
@@ -120,7 +120,7 @@ fn a_document_is_not_sent_again_to_who_has_it() {
 }
 
 #[test]
-fn each_version_speaks_its_own_dialect() {
+fn each_version_of_the_document_has_its_own_dialect() {
     let (new, old) = (derived(&[]), derived(&["--version", "3.0"]));
     assert!(!new.contains("nullable:") && new.contains("- 'null'"));
     assert!(
@@ -131,7 +131,7 @@ fn each_version_speaks_its_own_dialect() {
     );
 }
 
-/// Whether a body has an example, of its own or of its schema; that of a list may be one of its items.
+/// Whether a body has an example, in itself, its schema or (for a list) the schema of its items.
 fn has_example(document: &Document, content: &Value) -> bool {
     let schema = document.resolve(&content["schema"]);
     let item = schema.get("items").map_or(schema, |items| document.resolve(items));
@@ -139,7 +139,7 @@ fn has_example(document: &Document, content: &Value) -> bool {
 }
 
 #[test]
-fn each_operation_is_described_for_those_who_read_and_those_who_generate() {
+fn each_operation_has_texts_for_readers_and_names_for_generators() {
     let document = Document::committed();
     let mut ids = HashSet::new();
     for operation in document.operations() {
@@ -168,7 +168,7 @@ fn each_operation_is_described_for_those_who_read_and_those_who_generate() {
 }
 
 #[test]
-fn each_example_in_the_document_keeps_its_schema() {
+fn each_example_in_the_document_matches_its_schema() {
     let document = Document::committed();
     let schemas = document.value["components"]["schemas"].as_object().unwrap();
     let mut examples = 0;
@@ -189,7 +189,7 @@ fn each_example_in_the_document_keeps_its_schema() {
 }
 
 #[test]
-fn swagger_ui_comes_whole_from_this_server_under_a_strict_policy() {
+fn swagger_ui_loads_only_from_this_server_with_a_strict_policy() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     let answer = client.get("/docs");
@@ -201,7 +201,7 @@ fn swagger_ui_comes_whole_from_this_server_under_a_strict_policy() {
     assert!(page.starts_with("<!doctype html>"));
     assert!(page.contains("url: 'openapi.json'") && page.contains("persistAuthorization: true"));
     assert!(!page.contains("<script src") && !page.contains("<link rel=\"stylesheet\""));
-    // Relative, so that it holds below a proxy's prefix, too.
+    // Relative, so that it works below a proxy's prefix.
     let root = client.get("/");
     assert_eq!((root.status, root.header("location")), (307, "docs"));
 }

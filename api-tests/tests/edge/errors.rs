@@ -1,7 +1,7 @@
 use api_tests::{Answer, Client, Database, Document, Method, Server};
 use serde_json::json;
 
-/// Calls every operation that takes a body, or every operation at all, with this content type and body.
+/// Calls every operation, or every one with a body, with this content type and body.
 fn each_operation(client: &Client, id: &str, body: Option<(&str, &str)>) -> Vec<(String, Answer)> {
     let operations = Document::committed().operations();
     let operations = operations.filter(|operation| body.is_none() || operation.value.get("requestBody").is_some());
@@ -46,7 +46,7 @@ fn each_operation_says_503_and_when_to_come_back_where_the_database_is_away() {
 }
 
 #[test]
-fn each_operation_with_a_body_refuses_one_that_is_too_large_or_of_another_type() {
+fn each_operation_with_a_body_rejects_a_large_one_and_another_type() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     let id = alice.create("x")["id"].as_str().unwrap().to_owned();
@@ -133,7 +133,7 @@ fn an_id_that_is_not_a_canonical_uuid_is_no_task() {
 }
 
 #[test]
-fn a_method_that_a_path_does_not_take_is_told_with_those_it_takes() {
+fn an_unsupported_method_is_rejected_with_the_supported_ones() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     let id = "0193d5a0-1111-7abc-8def-0123456789ab";
@@ -160,7 +160,7 @@ fn a_method_that_a_path_does_not_take_is_told_with_those_it_takes() {
 }
 
 #[test]
-fn head_answers_what_get_answers_without_its_body() {
+fn head_gives_the_answer_of_get_without_its_body() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     let path = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
@@ -186,7 +186,7 @@ fn every_answer_has_a_request_id_and_forbids_sniffing_and_sharing() {
 }
 
 #[test]
-fn a_request_id_of_the_caller_is_kept_where_it_is_fit_to_be() {
+fn a_valid_request_id_of_the_caller_is_kept() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     for (id, kept) in [
@@ -204,7 +204,7 @@ fn a_request_id_of_the_caller_is_kept_where_it_is_fit_to_be() {
 }
 
 #[test]
-fn a_problem_says_what_is_wrong_in_the_form_of_rfc_9457() {
+fn an_error_has_the_form_of_rfc_9457() {
     let server = Server::start(Database::Sqlite);
     let answer = server.user("alice").post("/api/tasks", &json!({}));
     let problem = answer.json();

@@ -18,7 +18,7 @@ fn wait_until_ready(server: &Server) {
 }
 
 #[test]
-fn servers_that_start_at_once_on_an_empty_file_all_serve_however_slow_its_locks_are() {
+fn servers_that_start_at_once_on_an_empty_file_with_slow_locks_all_serve() {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -43,7 +43,7 @@ fn servers_that_start_at_once_on_an_empty_file_all_serve_however_slow_its_locks_
     });
 }
 
-/// What became of the changes that were not acknowledged.
+/// The outcome of the unacknowledged changes.
 fn is_unknown(answer: &api_tests::Answer) -> bool {
     assert_eq!(answer.problem(), "503 unavailable");
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
@@ -92,7 +92,7 @@ fn a_commit_that_the_disk_does_not_confirm_is_reported_as_unknown() {
 }
 
 #[test]
-fn a_server_whose_file_is_locked_at_the_start_lives_and_becomes_ready_when_the_lock_goes() {
+fn a_server_with_a_locked_file_starts_and_becomes_ready_after_the_lock() {
     let mut server = Server::start(Database::Sqlite);
     let task = server.user("alice").create("before");
     server.kill();
@@ -109,7 +109,7 @@ fn a_server_whose_file_is_locked_at_the_start_lives_and_becomes_ready_when_the_l
 }
 
 #[test]
-fn a_server_that_waits_for_a_locked_file_stops_when_it_is_asked_to() {
+fn a_server_that_waits_for_a_locked_file_can_be_stopped() {
     let mut server = Server::start(Database::Sqlite);
     server.kill();
     let lock = server.hold_writes();
@@ -120,7 +120,7 @@ fn a_server_that_waits_for_a_locked_file_stops_when_it_is_asked_to() {
 }
 
 #[test]
-fn a_file_that_is_no_database_ends_the_start_with_one_line() {
+fn a_file_that_is_not_a_database_ends_the_start_with_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("todo.db");
     fs::write(&file, "no database at all, and long enough to have a header ".repeat(10)).unwrap();
@@ -129,7 +129,7 @@ fn a_file_that_is_no_database_ends_the_start_with_one_line() {
 }
 
 #[test]
-fn a_path_that_leads_to_no_file_ends_the_start_with_one_line() {
+fn a_path_to_no_file_ends_the_start_with_one_line() {
     for (url, cause) in [
         ("sqlite://missing.db", "missing.db: No such file or directory (os error 2); ?mode=rwc creates a missing file"),
         ("sqlite:///dev/null/todo.db?mode=rwc", "/dev/null/todo.db: "),
@@ -140,7 +140,7 @@ fn a_path_that_leads_to_no_file_ends_the_start_with_one_line() {
 }
 
 #[test]
-fn a_file_of_another_program_is_named_refused_and_left_alone() {
+fn a_file_of_another_program_is_rejected_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("theirs.db");
     let theirs = rusqlite::Connection::open(&file).unwrap();
@@ -156,7 +156,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn what_the_server_creates_is_its_owners_alone() {
+fn only_the_owner_can_read_the_files_that_the_server_creates() {
     let server = Server::start(Database::Sqlite);
     server.user("alice").create("x");
     let data = server.folder().join("data");
@@ -168,7 +168,7 @@ fn what_the_server_creates_is_its_owners_alone() {
 }
 
 #[test]
-fn the_mode_of_a_file_that_is_there_is_the_operators_and_gets_a_warning() {
+fn an_existing_file_keeps_its_mode_and_causes_a_warning() {
     let mut server = Server::start(Database::Sqlite);
     server.kill();
     let file = server.folder().join("data/todo.db");
@@ -184,7 +184,7 @@ fn create(client: &Client) -> String {
 }
 
 #[test]
-fn a_file_that_is_moved_removed_or_replaced_takes_no_change_until_it_is_back() {
+fn a_moved_removed_or_replaced_file_gets_no_changes_until_it_is_back() {
     for name in ["todo.db", "todo.db-wal", "todo.db-shm"] {
         let server = Server::start(Database::Sqlite);
         let alice = server.user("alice");
@@ -198,7 +198,7 @@ fn a_file_that_is_moved_removed_or_replaced_takes_no_change_until_it_is_back() {
             assert_eq!(create(&alice), "503 unavailable", "{name}");
             assert_eq!(alice.get("/ready").problem(), "503 unavailable", "{name}");
             server.wait_for_log(|line| line["cause"].as_str()?.contains("moved, removed or replaced").then_some(()));
-            // Reads go on, on all worker threads: those that have read nothing before included.
+            // Reads continue on all worker threads, also on those that have not read before.
             for _ in 0..20 {
                 assert_eq!(server.user("alice").list(""), std::slice::from_ref(&task), "{name}");
             }
@@ -210,7 +210,7 @@ fn a_file_that_is_moved_removed_or_replaced_takes_no_change_until_it_is_back() {
 }
 
 #[test]
-fn a_server_that_stops_after_its_log_is_removed_has_lost_nothing() {
+fn a_server_that_stops_after_its_log_was_removed_loses_nothing() {
     let mut server = Server::start(Database::Sqlite);
     let task = server.user("alice").create("before");
     fs::remove_file(server.folder().join("data/todo.db-wal")).unwrap();
@@ -220,7 +220,7 @@ fn a_server_that_stops_after_its_log_is_removed_has_lost_nothing() {
 }
 
 #[test]
-fn a_server_that_is_killed_after_it_missed_its_log_has_lost_nothing() {
+fn a_server_that_is_killed_after_it_noticed_the_removed_log_loses_nothing() {
     let mut server = Server::start(Database::Sqlite);
     let task = server.user("alice").create("stands in the log only");
     fs::remove_file(server.folder().join("data/todo.db-wal")).unwrap();
@@ -230,7 +230,7 @@ fn a_server_that_is_killed_after_it_missed_its_log_has_lost_nothing() {
 }
 
 #[test]
-fn a_server_that_stops_leaves_the_file_alone_that_has_taken_the_place_of_its_own() {
+fn a_stopping_server_does_not_change_a_file_that_replaced_its_own() {
     let mut other = Server::start(Database::Sqlite);
     let theirs = other.user("alice").create("theirs");
     other.signal("TERM");
@@ -259,7 +259,7 @@ fn a_server_that_stops_leaves_the_file_alone_that_has_taken_the_place_of_its_own
 }
 
 #[test]
-fn a_log_beside_the_file_that_a_link_leads_to_is_watched_as_well() {
+fn a_log_beside_the_target_of_a_link_is_checked_as_well() {
     let mut server = Server::start(Database::Sqlite);
     server.signal("TERM");
     assert!(server.wait().success());

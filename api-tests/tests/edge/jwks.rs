@@ -1,4 +1,4 @@
-//! Keys that the auth server publishes: which are taken, and for what.
+//! The keys of the auth server: which ones the server uses, and for which tokens.
 
 use api_tests::{Answer, Database, Issuer, Reply, Server, SigningKey, now, sign};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ pub(super) fn key(id: &str) -> SigningKey {
     SigningKey::generate("EdDSA", id)
 }
 
-/// A server that takes the keys of this issuer, and no secret.
+/// A server with the keys of this issuer, and without a secret.
 pub(super) fn server(issuer: &Issuer, environment: &[(&str, &str)]) -> Server {
     let own = [("BETTER_AUTH_SECRET", ""), ("BETTER_AUTH_URL", issuer.url())];
     Server::with(Database::Sqlite, &[&own, environment].concat())
@@ -18,7 +18,7 @@ pub(super) fn ask(server: &Server, token: &str) -> Answer {
 }
 
 #[test]
-fn a_token_by_a_published_key_is_accepted_with_no_secret_at_all() {
+fn a_token_by_a_published_key_is_accepted_without_a_secret() {
     let keys = ["EdDSA", "ES256", "RS256", "PS256"].map(|name| SigningKey::generate(name, name));
     let issuer = Issuer::start(Reply::keys(&keys));
     let server = server(&issuer, &[]);
@@ -32,7 +32,7 @@ fn a_token_by_a_published_key_is_accepted_with_no_secret_at_all() {
     assert_eq!(issuer.requests(), 1);
 }
 
-/// Since RFC 9864 the algorithm has a name of its own beside `EdDSA`.
+/// RFC 9864 added a second name for `EdDSA` with Ed25519.
 #[test]
 fn ed25519_is_another_name_for_eddsa() {
     let key = key("1");
@@ -54,9 +54,9 @@ fn ed25519_is_another_name_for_eddsa() {
     }
 }
 
-/// Its own rule: a path in the base URL is the base path, and `/api/auth` stands only where there is none.
+/// Better Auth's rule: a path in the base URL is the base path, and `/api/auth` is only the default.
 #[test]
-fn the_keys_are_where_better_auth_has_them_and_the_log_says_where_that_is() {
+fn the_keys_are_at_better_auths_address_and_the_log_has_it() {
     let key = key("1");
     for (base, target) in [
         ("", "/api/auth/jwks"),
@@ -94,7 +94,7 @@ fn the_log_names_the_address_of_the_keys_once_and_without_its_query() {
 }
 
 #[test]
-fn a_published_key_is_taken_for_what_its_jwk_says_that_it_is() {
+fn a_published_key_is_used_only_as_its_jwk_declares() {
     let key = key("1");
     let rsa = SigningKey::generate("RS256", "1");
     let with = |key: &SigningKey, changes: Value| {
@@ -131,12 +131,12 @@ fn a_published_key_is_taken_for_what_its_jwk_says_that_it_is() {
         ("that is cut", &key, with(&key, json!({ "x": "AAAA" })), 401),
         ("that is no base64", &key, with(&key, json!({ "x": "%%%%" })), 401),
     ] {
-        // Beside a key that is good, one that is not understood spoils nothing.
+        // An unknown key beside a usable one does no harm.
         let issuer = Issuer::start(Reply::json(&json!({ "keys": [jwk, spare] })));
         let server = server(&issuer, &[]);
         assert_eq!(ask(&server, &key.token(&issuer.claims("alice"))).status, status, "a key {what}: {jwk}");
     }
-    // A secret has no place in what everybody can read.
+    // A secret must not be published.
     let jwk = json!({ "kty": "oct", "k": api_tests::encode(api_tests::SECRET), "alg": "HS256", "kid": "1" });
     let issuer = Issuer::start(Reply::json(&json!({ "keys": [jwk, spare] })));
     let token =
@@ -145,7 +145,7 @@ fn a_published_key_is_taken_for_what_its_jwk_says_that_it_is() {
 }
 
 #[test]
-fn a_token_without_kid_is_refused_where_two_keys_might_be_meant() {
+fn a_token_without_kid_is_rejected_if_two_keys_are_possible() {
     let (one, two) = (key("1"), key("2"));
     let issuer = Issuer::start(Reply::keys([&one, &two]));
     let server = server(&issuer, &[]);

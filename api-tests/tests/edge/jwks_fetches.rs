@@ -1,4 +1,4 @@
-//! When the keys of the auth server are fetched, from whom, and what its outage costs.
+//! Fetches of the auth server's keys: when, from which server, and the effect of its outage.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use super::jwks::{ask, key, server};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Asks with all tokens at once, and does something while the answers are awaited.
+/// Sends requests with all tokens at once, and calls a function while they wait.
 fn ask_together(server: &Server, tokens: &[String], meanwhile: impl FnOnce()) -> Vec<Answer> {
     thread::scope(|scope| {
         let asking: Vec<_> = tokens.iter().map(|token| scope.spawn(|| ask(server, token))).collect();
@@ -31,7 +31,7 @@ fn ask_together(server: &Server, tokens: &[String], meanwhile: impl FnOnce()) ->
     })
 }
 
-/// Asks until the answer is another than 200, which it must become.
+/// Repeats a request until the answer is no longer a 200.
 fn refusal(server: &Server, token: &str) -> String {
     let since = Instant::now();
     loop {
@@ -43,7 +43,7 @@ fn refusal(server: &Server, token: &str) -> String {
     }
 }
 
-/// Asks until the answer is 200, which it must become.
+/// Repeats a request until the answer is a 200.
 fn acceptance(server: &Server, token: &str) {
     let since = Instant::now();
     while ask(server, token).status != 200 {
@@ -52,7 +52,7 @@ fn acceptance(server: &Server, token: &str) {
 }
 
 #[test]
-fn a_new_key_is_fetched_once_for_all_who_bring_it() {
+fn a_new_key_is_fetched_once_for_all_waiting_requests() {
     let (old, new) = (key("old"), key("new"));
     let issuer = Issuer::start(Reply::keys([&old]));
     let server = server(&issuer, &[]);
@@ -65,12 +65,12 @@ fn a_new_key_is_fetched_once_for_all_who_bring_it() {
         issuer.reply(Reply::keys([&old, &new]));
     });
     assert!(answers.iter().all(|answer| answer.status == 200));
-    // One at the start; and whoever waited for the second finds the key there, or knows of a fetch that began later.
+    // One at the start. All that waited for the second one find the key, or a conclusive fetch.
     assert_eq!(issuer.requests(), 2);
 }
 
 #[test]
-fn those_who_wait_for_an_auth_server_that_is_silent_are_answered_together() {
+fn all_requests_that_wait_for_a_silent_auth_server_are_answered_together() {
     let known = key("known");
     let issuer = Issuer::start(Reply::keys([&known]));
     let server = server(&issuer, &[]);
@@ -82,12 +82,12 @@ fn those_who_wait_for_an_auth_server_that_is_silent_are_answered_together() {
     };
     let answers = ask_together(&server, &(0..20).map(token).collect::<Vec<_>>(), || {});
     assert!(answers.iter().all(|answer| answer.problem() == "401 token_invalid"));
-    // Some may have come after the first fetch had failed.
+    // Some requests may arrive after the first fetch has failed.
     assert!(issuer.requests() <= 3, "{} fetches", issuer.requests());
 }
 
 #[test]
-fn a_fetch_outlives_the_request_that_asked_for_it() {
+fn a_fetch_continues_after_its_request_is_dropped() {
     let (known, new) = (key("known"), key("new"));
     let issuer = Issuer::start(Reply::keys([&known]));
     let server = server(&issuer, &[]);
@@ -105,7 +105,7 @@ fn a_fetch_outlives_the_request_that_asked_for_it() {
 }
 
 #[test]
-fn several_keys_minted_one_after_the_other_are_all_fetched_at_once() {
+fn several_keys_created_one_after_the_other_are_fetched_together() {
     let keys = ["1", "2", "3", "4"].map(key);
     let issuer = Issuer::start(Reply::keys(&keys[..1]));
     let server = server(&issuer, &[]);
@@ -116,7 +116,7 @@ fn several_keys_minted_one_after_the_other_are_all_fetched_at_once() {
 }
 
 #[test]
-fn unknown_keys_cost_few_fetches_and_a_known_unknown_none() {
+fn unknown_keys_cause_few_fetches_and_a_repeated_one_causes_none() {
     let (known, stranger) = (key("known"), key("stranger"));
     let issuer = Issuer::start(Reply::keys([&known]));
     let server = server(&issuer, &[]);
@@ -137,7 +137,7 @@ fn unknown_keys_cost_few_fetches_and_a_known_unknown_none() {
 }
 
 #[test]
-fn keys_live_on_while_the_auth_server_is_away() {
+fn keys_stay_valid_while_the_auth_server_is_unavailable() {
     let (known, new) = (key("known"), key("new"));
     let issuer = Issuer::start(Reply::keys([&known]));
     let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s")]);
@@ -157,7 +157,7 @@ fn keys_live_on_while_the_auth_server_is_away() {
 }
 
 #[test]
-fn keys_end_after_the_time_that_an_outage_may_last() {
+fn keys_expire_after_the_longest_accepted_outage() {
     let key = key("1");
     let issuer = Issuer::start(Reply::keys([&key]));
     let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s"), ("AUTH_JWKS_STALE", "3s")]);
@@ -170,7 +170,7 @@ fn keys_end_after_the_time_that_an_outage_may_last() {
 }
 
 #[test]
-fn a_key_that_is_published_no_longer_is_refused_and_so_are_tokens_that_were_seen() {
+fn a_removed_key_is_rejected_together_with_its_cached_tokens() {
     let (old, new) = (key("old"), key("new"));
     let issuer = Issuer::start(Reply::keys([&old]));
     let server = server(&issuer, &[("AUTH_JWKS_REFRESH", "1s")]);
@@ -178,7 +178,7 @@ fn a_key_that_is_published_no_longer_is_refused_and_so_are_tokens_that_were_seen
     assert_eq!(ask(&server, &token).status, 200);
     issuer.reply(Reply::keys([&new]));
     assert_eq!(refusal(&server, &token), "401 token_invalid");
-    // No key at all is an answer, too.
+    // An empty set is valid, too.
     let token = new.token(&issuer.claims("alice"));
     assert_eq!(ask(&server, &token).status, 200);
     issuer.reply(Reply::keys([]));
@@ -186,7 +186,7 @@ fn a_key_that_is_published_no_longer_is_refused_and_so_are_tokens_that_were_seen
 }
 
 #[test]
-fn a_token_that_was_seen_ends_with_its_time() {
+fn a_cached_token_expires() {
     let key = key("1");
     let issuer = Issuer::start(Reply::keys([&key]));
     let server = server(&issuer, &[]);
@@ -214,9 +214,9 @@ fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_ke
         (Reply::http("204 No Content", "", ""), "the answer was 204"),
         (Reply::http("200 OK", "", &large), "length limit exceeded"),
         (Reply::Bytes(chunked.into()), "length limit exceeded"),
-        (Reply::http("200 OK", "", "<html>"), "the answer is no JWK Set"),
-        (Reply::json(&json!([])), "the answer is no JWK Set"),
-        (Reply::json(&json!({ "keys": {} })), "the answer is no JWK Set"),
+        (Reply::http("200 OK", "", "<html>"), "the response is not a JWK Set"),
+        (Reply::json(&json!([])), "the response is not a JWK Set"),
+        (Reply::json(&json!({ "keys": {} })), "the response is not a JWK Set"),
         (Reply::json(&json!({ "keys": [] })), "there is no key that verifies"),
         (Reply::json(&json!({ "keys": [{ "kty": "oct", "k": "AAAA" }, 1, null] })), "there is no key that verifies"),
         (Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec()), ""),
@@ -256,7 +256,7 @@ fn tls(name: &str) -> (ServerConfig, String) {
 }
 
 #[test]
-fn keys_come_over_tls_from_a_server_that_is_who_it_should_be() {
+fn keys_are_fetched_over_tls_only_from_a_verified_server() {
     let key = key("1");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");

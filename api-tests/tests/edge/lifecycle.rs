@@ -9,7 +9,7 @@ use api_tests::{Database, Method, Server, token};
 use serde_json::json;
 
 #[test]
-fn a_running_server_lives_and_is_ready() {
+fn a_running_server_is_healthy_and_ready() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     assert_eq!(client.get("/health").json(), json!({ "status": "ok" }));
@@ -17,7 +17,7 @@ fn a_running_server_lives_and_is_ready() {
 }
 
 #[test]
-fn readiness_turns_before_the_server_stops_to_accept() {
+fn readiness_fails_before_the_server_stops_accepting() {
     let mut server = Server::with(Database::Sqlite, &[("SHUTDOWN_DELAY", "60s")]);
     server.signal("TERM");
     server.wait_for_log(|line| (line["message"] == "stopping").then_some(()));
@@ -30,7 +30,7 @@ fn readiness_turns_before_the_server_stops_to_accept() {
 }
 
 #[test]
-fn each_signal_that_asks_to_end_stops_a_server_with_idle_connections_in_order_and_at_once() {
+fn each_stop_signal_stops_a_server_with_idle_connections_cleanly_and_at_once() {
     for signal in ["TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "ALRM"] {
         let mut server = Server::with(
             Database::Sqlite,
@@ -47,7 +47,7 @@ fn each_signal_that_asks_to_end_stops_a_server_with_idle_connections_in_order_an
 }
 
 #[test]
-fn a_server_that_nohup_starts_outlives_its_terminal() {
+fn a_server_started_by_nohup_outlives_its_terminal() {
     let mut server = Server::scripted("trap '' HUP");
     server.signal("HUP");
     server.user("alice").create("x");
@@ -56,7 +56,7 @@ fn a_server_that_nohup_starts_outlives_its_terminal() {
 }
 
 #[test]
-fn where_files_may_not_grow_changes_are_refused_and_reads_go_on() {
+fn at_the_limit_of_file_sizes_changes_are_rejected_and_reads_continue() {
     // Blocks of 512 bytes.
     let mut server = Server::scripted("ulimit -f 600");
     let alice = server.user("alice");
@@ -77,7 +77,7 @@ fn where_files_may_not_grow_changes_are_refused_and_reads_go_on() {
 }
 
 #[test]
-fn a_request_in_flight_is_answered_before_the_end() {
+fn a_request_in_flight_is_answered_before_the_shutdown() {
     let mut server = Server::start(Database::Sqlite);
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let body = r#"{"title":"sent in two halves"}"#;
@@ -103,7 +103,7 @@ fn a_request_in_flight_is_answered_before_the_end() {
 }
 
 #[test]
-fn a_request_that_does_not_end_is_given_up_after_the_grace_period() {
+fn a_request_that_does_not_end_is_dropped_after_the_grace_period() {
     let mut server = Server::with(Database::Sqlite, &[("SHUTDOWN_GRACE", "300ms"), ("BODY_TIMEOUT", "1h")]);
     let mut stream = TcpStream::connect(server.address()).unwrap();
     let head = "POST /api/tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9";
@@ -114,7 +114,7 @@ fn a_request_that_does_not_end_is_given_up_after_the_grace_period() {
 }
 
 #[test]
-fn under_load_every_write_that_was_begun_is_answered_and_kept() {
+fn at_a_shutdown_under_load_every_started_write_is_answered_and_kept() {
     let mut server = Server::start(Database::Sqlite);
     let created = AtomicUsize::new(0);
     thread::scope(|scope| {

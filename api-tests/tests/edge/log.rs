@@ -5,7 +5,7 @@ use api_tests::{
 use serde_json::{Value, json};
 
 #[test]
-fn a_request_leaves_one_line_that_tells_what_it_was() {
+fn a_request_is_logged_as_one_line() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     let id = alice.create("x")["id"].as_str().unwrap().to_owned();
@@ -32,7 +32,7 @@ fn a_request_leaves_one_line_that_tells_what_it_was() {
 }
 
 #[test]
-fn a_line_is_json_whatever_the_user_is_called() {
+fn a_line_is_json_for_any_user_id() {
     let server = Server::start(Database::Sqlite);
     for user in [r#"a"b\c"#, r#"","user":"bob"#, "Zoë 🎉 \u{2028}"] {
         assert_eq!(server.user(user).get("/api/tasks").status, 200);
@@ -42,7 +42,7 @@ fn a_line_is_json_whatever_the_user_is_called() {
 }
 
 #[test]
-fn no_log_line_tells_a_token_a_secret_or_the_text_of_a_task() {
+fn no_log_line_contains_a_token_a_secret_or_the_text_of_a_task() {
     for (database, filter) in [(Sqlite, "info"), (Sqlite, "trace"), (Postgres, "info"), (Postgres, "trace")] {
         let server = Server::with(database, &[("RUST_LOG", filter)]);
         let alice = server.user("alice");

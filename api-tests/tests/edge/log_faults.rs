@@ -1,4 +1,4 @@
-//! A log that breaks, fills up or stalls affects neither requests nor the process.
+//! A log that breaks, fills up or stalls must not affect requests or the process.
 
 use std::{
     io::{self, BufRead, BufReader, PipeReader, Read, Write, pipe},
@@ -13,9 +13,9 @@ use api_tests::{Client, SECRET, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const WARNING: &str = "lines of the log were lost";
+const WARNING: &str = "log lines were lost";
 
-/// A server whose standard error the test holds.
+/// A server with a standard error of the test.
 struct Logging {
     child: Child,
     _folder: TempDir,
@@ -50,7 +50,7 @@ fn json(line: io::Result<String>) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
 }
 
-/// Reads the log until the server is ready; answers its address.
+/// Reads the log until the server is ready. Returns its address.
 fn ready(log: &mut impl BufRead) -> String {
     let mut address = String::new();
     for line in log.lines().map(json) {
@@ -64,7 +64,7 @@ fn ready(log: &mut impl BufRead) -> String {
     panic!("the log ended")
 }
 
-/// So many requests on one connection, each with an answer.
+/// Sends this many requests on one connection, and reads each answer.
 fn requests(address: &str, count: usize) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
@@ -86,17 +86,17 @@ fn requests(address: &str, count: usize) {
     }
 }
 
-/// How many lines there are, all but reports of lost ones, and how many were lost.
+/// The number of lines without reports of lost ones, and the number of lost lines.
 fn count(log: impl BufRead) -> (usize, usize) {
     let (reports, lines): (Vec<_>, Vec<_>) = log.lines().map(json).partition(|line| line["message"] == WARNING);
     let lost: u64 = reports.iter().map(|line| line["lost"].as_u64().unwrap()).sum();
     (lines.len(), lost.try_into().unwrap())
 }
 
-/// Lines that a server writes when it stops.
+/// Number of lines that a server writes when it stops.
 const LAST: usize = 2;
 
-/// A server that logs to a pipe, its log behind `ready`, and its address.
+/// A server that logs to a pipe, its log after `ready`, and its address.
 fn piped() -> (Logging, BufReader<PipeReader>, String) {
     let (reader, writer) = pipe().unwrap();
     let server = Logging::to(writer);
@@ -105,7 +105,7 @@ fn piped() -> (Logging, BufReader<PipeReader>, String) {
     (server, log, address)
 }
 
-/// Stops the server in order while its log is read to the end: counts as [`count`].
+/// Stops the server while its log is read to the end. Returns the numbers of [`count`].
 fn stop_and_count(mut server: Logging, log: impl BufRead + Send + 'static) -> (usize, usize) {
     let counting = thread::spawn(|| count(log));
     assert_eq!(server.stop().code(), Some(0));
@@ -113,7 +113,7 @@ fn stop_and_count(mut server: Logging, log: impl BufRead + Send + 'static) -> (u
 }
 
 #[test]
-fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
+fn a_log_without_a_reader_loses_only_lines() {
     let (mut server, log, address) = piped();
     requests(&address, 500);
     drop(log);
@@ -122,24 +122,24 @@ fn a_log_whose_reader_goes_away_loses_lines_and_nothing_else() {
 }
 
 #[test]
-fn a_log_that_stalls_keeps_its_lines_until_it_goes_on() {
+fn a_stalled_log_keeps_its_lines_until_it_continues() {
     let (server, log, address) = piped();
     requests(&address, 1000);
     assert_eq!(stop_and_count(server, log), (1000 + LAST, 0));
 }
 
 #[test]
-fn what_a_stalled_log_has_no_room_for_is_counted() {
+fn a_stalled_log_counts_the_lines_that_it_loses() {
     let (server, log, address) = piped();
     requests(&address, 10_000);
-    // The report comes with the first line that can be written.
+    // The report follows the first line that can be written.
     let (logged, lost) = stop_and_count(server, log);
     assert!(lost > 0);
     assert_eq!(logged + lost, 10_000 + LAST);
 }
 
 #[test]
-fn a_log_that_stalls_for_ever_keeps_no_process() {
+fn a_log_that_stalls_forever_does_not_keep_the_process() {
     let (mut server, log, address) = piped();
     requests(&address, 1000);
     assert_eq!(server.stop().code(), Some(0));
@@ -147,7 +147,7 @@ fn a_log_that_stalls_for_ever_keeps_no_process() {
 }
 
 #[test]
-fn a_log_that_another_process_made_not_to_block_loses_no_line() {
+fn a_log_that_another_process_set_to_non_blocking_loses_no_line() {
     let (reader, writer) = UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();
     let server = Logging::to(OwnedFd::from(writer));
@@ -157,13 +157,13 @@ fn a_log_that_another_process_made_not_to_block_loses_no_line() {
 }
 
 #[test]
-fn a_log_on_a_full_disk_loses_lines_says_how_many_and_goes_on() {
+fn a_log_on_a_full_disk_reports_lost_lines_and_continues() {
     let server = Server::logging_to_a_small_disk(64);
     requests(server.address(), 1000);
     let log = server.inner_folder().join("log/lines");
     let full = std::fs::read_to_string(&log).unwrap();
     assert!(full.lines().count() < 1000);
-    // Room again: what is written goes on at the end of the file.
+    // There is room again: the next line is at the end of the file.
     std::fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
     let reported = || {
         Client::new(server.address(), None).get("/health");

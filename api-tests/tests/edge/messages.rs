@@ -1,4 +1,4 @@
-//! HTTP/1.1 messages, to the letter of RFC 9112.
+//! HTTP/1.1 messages and the rules of RFC 9112.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -8,7 +8,7 @@ use std::{
 
 use api_tests::{Answer, Database, Document, Method, Server, token};
 
-/// A connection for several requests; `Content-Length` says where each answer ends.
+/// A connection for several requests. Each answer must have a `Content-Length`.
 struct Connection(BufReader<TcpStream>);
 
 impl Connection {
@@ -22,7 +22,7 @@ impl Connection {
         self.0.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next answer; `None` where the connection has ended.
+    /// The next answer; `None` if the connection has ended.
     fn answer(&mut self, method: &Method, path: &str) -> Option<Answer> {
         let mut text = String::new();
         while !text.ends_with("\r\n\r\n") {
@@ -39,7 +39,7 @@ impl Connection {
     }
 }
 
-/// Requests with a body that are refused before it is read.
+/// Requests that are rejected before their body is read.
 fn refused() -> Vec<(Method, String, &'static str, u16)> {
     let id = "0193d5a0-1111-7abc-8def-0123456789ab";
     let mut requests = vec![
@@ -56,7 +56,7 @@ fn refused() -> Vec<(Method, String, &'static str, u16)> {
 }
 
 #[test]
-fn a_connection_goes_on_after_a_refusal_whose_body_comes_later() {
+fn a_connection_continues_after_a_rejection_if_the_body_comes_later() {
     let server = Server::start(Database::Sqlite);
     for (n, (method, path, header, status)) in refused().into_iter().enumerate() {
         for framing in ["Content-Length: 13", "Transfer-Encoding: chunked"] {
@@ -67,7 +67,7 @@ fn a_connection_goes_on_after_a_refusal_whose_body_comes_later() {
                 "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n{header}X-Request-Id: {id}\r\n\
                  Content-Type: application/json\r\n{framing}\r\n\r\n"
             ));
-            // The answer stands before the body is there.
+            // The answer comes before the body.
             server.wait_for_log(|line| (line["request_id"] == id.as_str()).then_some(()));
             let body = r#"{"title":"x"}"#;
             let body = if framing.contains("chunked") { format!("d\r\n{body}\r\n0\r\n\r\n") } else { body.to_owned() };
@@ -83,7 +83,7 @@ fn a_connection_goes_on_after_a_refusal_whose_body_comes_later() {
 }
 
 #[test]
-fn a_refusal_whose_body_does_not_come_says_that_the_connection_ends() {
+fn a_rejection_closes_the_connection_if_the_body_does_not_come() {
     let server = Server::start(Database::Sqlite);
     for (method, path, header, status) in refused() {
         for more in ["", "Expect: 100-continue\r\n"] {
@@ -101,7 +101,7 @@ fn a_refusal_whose_body_does_not_come_says_that_the_connection_ends() {
 }
 
 #[test]
-fn a_body_that_is_too_large_does_not_cost_the_connection() {
+fn a_body_that_is_too_large_does_not_close_the_connection() {
     let server = Server::start(Database::Sqlite);
     let mut connection = Connection::open(&server);
     let create = |body: &str| {
@@ -119,7 +119,7 @@ fn a_body_that_is_too_large_does_not_cost_the_connection() {
 }
 
 #[test]
-fn it_is_certain_for_which_host_a_request_is() {
+fn the_host_of_a_request_is_unambiguous() {
     let server = Server::start(Database::Sqlite);
     for (version, hosts, status) in [
         ("1.1", &[][..], 400),
@@ -164,10 +164,10 @@ fn it_is_certain_for_which_host_a_request_is() {
 }
 
 #[test]
-fn it_is_certain_where_a_request_ends() {
+fn the_end_of_a_request_is_unambiguous() {
     let server = Server::start(Database::Sqlite);
     let chunks = "d\r\n{\"title\":\"x\"}\r\n0\r\n\r\n";
-    // None: refused before it is a request.
+    // None: rejected before it is a request.
     for (framing, body, status) in [
         ("Transfer-Encoding: chunked", chunks, Some(201)),
         ("Transfer-Encoding: Chunked", chunks, Some(201)),
@@ -209,7 +209,7 @@ fn it_is_certain_where_a_request_ends() {
 }
 
 #[test]
-fn a_length_beside_chunks_does_not_count_and_the_connection_ends() {
+fn a_length_beside_chunks_is_ignored_and_the_connection_closes() {
     let server = Server::start(Database::Sqlite);
     for framing in
         ["Transfer-Encoding: chunked\r\nContent-Length: 1", "Content-Length: 99\r\nTransfer-Encoding: chunked"]
@@ -225,7 +225,7 @@ fn a_length_beside_chunks_does_not_count_and_the_connection_ends() {
 }
 
 #[test]
-fn the_server_as_a_whole_tells_its_methods() {
+fn options_of_the_whole_server_lists_its_methods() {
     let server = Server::start(Database::Sqlite);
     let mut connection = Connection::open(&server);
     connection.send("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n");

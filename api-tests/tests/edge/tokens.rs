@@ -10,7 +10,7 @@ fn with_header(header: &str) -> String {
 }
 
 #[test]
-fn a_token_may_differ_where_the_rules_leave_room() {
+fn all_valid_forms_of_a_token_are_accepted() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     for (what, token) in [
@@ -94,7 +94,7 @@ fn each_operation_of_the_document_needs_a_token() {
 }
 
 #[test]
-fn issuer_and_audience_are_checked_where_they_are_configured() {
+fn issuer_and_audience_are_checked_if_they_are_configured() {
     let environment = [("AUTH_ISSUER", "https://auth.example"), ("AUTH_AUDIENCE", "https://api.example")];
     let server = Server::with(Database::Sqlite, &environment);
     let client = server.stranger();
@@ -121,7 +121,7 @@ fn issuer_and_audience_are_checked_where_they_are_configured() {
     }
 }
 
-/// `detail` and the challenge of a refusal, which say the same.
+/// `detail` and the challenge of a rejection, which have the same reason.
 fn reason(client: &Client, token: &str) -> String {
     let answer = ask(client, token);
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
@@ -132,7 +132,7 @@ fn reason(client: &Client, token: &str) -> String {
 }
 
 #[test]
-fn a_refusal_names_the_claim_that_is_missing_or_of_the_wrong_type_and_no_value() {
+fn a_rejection_names_the_missing_or_wrong_claim_but_no_value() {
     let environment = [("AUTH_ISSUER", "https://auth.example"), ("AUTH_AUDIENCE", "https://api.example")];
     let server = Server::with(Database::Sqlite, &environment);
     let client = server.stranger();
@@ -176,7 +176,7 @@ fn a_refusal_names_the_claim_that_is_missing_or_of_the_wrong_type_and_no_value()
 }
 
 #[test]
-fn a_refusal_names_the_header_that_is_missing_or_not_supported() {
+fn a_rejection_names_the_missing_or_unsupported_header() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     for (header, detail) in [
@@ -195,7 +195,7 @@ fn a_refusal_names_the_header_that_is_missing_or_not_supported() {
 }
 
 #[test]
-fn nothing_is_said_of_the_claims_of_a_token_whose_signature_is_not_valid() {
+fn a_rejection_names_no_claim_of_a_token_with_an_invalid_signature() {
     let server = Server::start(Database::Sqlite);
     let client = server.stranger();
     let forger = SigningKey::secret("another secret of enough bytes, yes");

@@ -1,4 +1,4 @@
-//! What is answered to each error of the database.
+//! The answer to each error of the database.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::load::{AT_MOST, Outcome, wait_until_ready};
 
-/// SQLSTATEs after which nothing was changed for certain: the transaction was rolled back for a reason that passes.
+/// SQLSTATEs after which certainly nothing was changed: the transaction was rolled back for a temporary reason.
 const UNCHANGED: [&str; 8] = [
     "53000", // insufficient resources
     "53100", // disk full
@@ -19,20 +19,20 @@ const UNCHANGED: [&str; 8] = [
     "58030", // I/O error
 ];
 
-/// Those after which the change is tried again: serialization failure, deadlock, read-only transaction.
+/// SQLSTATEs after which the server retries: serialization failure, deadlock, read-only transaction.
 const AGAIN: [&str; 3] = ["40001", "40P01", "25006"];
 
-/// Those after which nobody knows: the connection, the server or the pooler has gone in the middle.
+/// SQLSTATEs with an unknown outcome: the connection, the server or the pooler was lost during the change.
 const UNKNOWN: [&str; 8] = ["08000", "08003", "08006", "08P01", "40003", "57P01", "57P02", "57P05"];
 
-/// Those that are defects: of us, of the schema, of the operator.
+/// SQLSTATEs of defects: of the program, the schema or the operation.
 const DEFECTS: [&str; 6] = ["P0001", "42501", "42703", "22012", "23514", "XX000"];
 
 /// A server whose database raises the error that a title names, when such a task is changed; once `reads` is true in
 /// the table `raises`, also when it is read.
 fn raising() -> (PostgresDatabase, Server) {
     let cluster = Cluster::shared();
-    // Policies hold for all but administrators.
+    // Policies apply to everybody except administrators.
     let role = format!("raising_{}", std::process::id());
     cluster.sql(&format!(
         "DO $$ BEGIN CREATE ROLE {role} LOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$"
@@ -63,11 +63,11 @@ fn raising() -> (PostgresDatabase, Server) {
 }
 
 #[test]
-fn the_answer_to_a_change_tells_what_the_error_of_the_database_says_of_it() {
+fn the_answer_to_a_change_has_the_meaning_of_the_database_error() {
     let (_database, server) = raising();
     for (n, code) in UNKNOWN.iter().chain(&UNCHANGED).chain(&AGAIN).chain(&DEFECTS).enumerate() {
         wait_until_ready(&server);
-        // A user of its own, whose first task comes with the user, and whose second one does not.
+        // A new user for each: the first task is inserted together with the user, the second one is not.
         let client = server.user(&format!("user {n}"));
         let task = client.create("before");
         let path = super::load::path(&task);
@@ -82,7 +82,7 @@ fn the_answer_to_a_change_tells_what_the_error_of_the_database_says_of_it() {
             if DEFECTS.contains(code) {
                 assert_eq!(answer.problem(), "500 internal_error", "{what} {code}");
             } else if AGAIN.contains(code) {
-                // The last attempt may be under way when the time is up.
+                // The last attempt may still be running when the time is up.
                 assert_ne!(Outcome::of(&answer), Outcome::Done, "{what} {code}");
             } else {
                 let expected = if UNKNOWN.contains(code) { Outcome::Unknown } else { Outcome::Unchanged };
@@ -98,7 +98,7 @@ fn the_answer_to_a_change_tells_what_the_error_of_the_database_says_of_it() {
 }
 
 #[test]
-fn the_answer_to_a_read_tells_whether_it_may_be_repeated() {
+fn the_answer_to_a_failed_read_says_whether_to_retry() {
     let (database, server) = raising();
     let codes: Vec<&str> = UNKNOWN.into_iter().chain(UNCHANGED).chain(AGAIN).chain(DEFECTS).collect();
     let client = server.user("alice");
@@ -120,7 +120,7 @@ fn the_answer_to_a_read_tells_whether_it_may_be_repeated() {
 }
 
 #[test]
-fn a_change_that_conflicts_for_a_moment_succeeds() {
+fn a_change_with_a_short_conflict_succeeds() {
     let server = Server::on(Cluster::shared().database(), &[]);
     wait_until_ready(&server);
     let alice = server.user("alice");

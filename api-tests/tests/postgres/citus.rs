@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use api_tests::{Database, Method, Server};
 use serde_json::{Value, json};
 
-/// The tables that are distributed, and by which column.
+/// The distributed tables, with their columns.
 const DISTRIBUTED: [(&str, &str); 3] = [("users", "id"), ("tasks", "user_id"), ("idempotency_keys", "user_id")];
 
 #[test]
@@ -26,7 +26,7 @@ fn each_unique_index_has_the_column_by_which_its_table_is_distributed() {
             let (name, unique, method): (String, bool, String) = (index.get(0), index.get(1), index.get(2));
             let columns: Vec<String> = index.get(3);
             assert!(!unique || columns.iter().any(|name| name == column), "{name} is unique: {columns:?}");
-            // All others lead with it, except those for a look by id alone and for the age of keys.
+            // All others begin with it, except the indexes for the id alone and for the age of keys.
             let expected = match name.as_str() {
                 "tasks_id" => ("hash", "id"),
                 "idempotency_keys_by_age" => ("btree", "created_at"),
@@ -38,7 +38,7 @@ fn each_unique_index_has_the_column_by_which_its_table_is_distributed() {
 }
 
 #[test]
-fn each_statement_of_a_request_names_the_user_in_every_arm() {
+fn each_arm_of_each_statement_names_the_user() {
     let server = Server::with(Database::Postgres, &[("RUST_LOG", "info,todo_api=debug")]);
     for statement in crate::suite::pages::statements(&server) {
         assert_eq!(
@@ -75,7 +75,7 @@ fn each_statement_of_a_request_names_the_user_in_every_arm() {
     let lines = server.log().into_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
     let statements: BTreeSet<String> = lines.filter_map(|line| line["sql"].as_str().map(str::to_owned)).collect();
     let exempt = |sql: &String| {
-        // The look that tells 403 from 404, the removal of expired keys, and what `/ready` asks.
+        // The query that distinguishes 403 from 404, the removal of expired keys, and the queries of `/ready`.
         (sql.starts_with("SELECT") && sql.contains("WHERE \"tasks\".\"id\" = $1"))
             || sql.contains("WHERE (\"user_id\", \"key\") IN")
     };
@@ -91,7 +91,7 @@ fn each_statement_of_a_request_names_the_user_in_every_arm() {
     }
 }
 
-/// What `deploy/citus.sql` calls, as functions that note the calls.
+/// The functions that `deploy/citus.sql` calls, replaced by ones that record the calls.
 const STUBS: &str = "
     CREATE TABLE pg_dist_partition (logicalrelid regclass, partmethod text);
     CREATE TABLE calls (call text);
@@ -106,7 +106,7 @@ const STUBS: &str = "
             INSERT INTO calls VALUES (format('%s truncated', relation)) $$;";
 
 #[test]
-fn the_script_for_citus_distributes_each_table_once_however_often_it_runs() {
+fn the_script_for_citus_distributes_each_table_once_even_if_repeated() {
     let server = Server::start(Database::Postgres);
     let mut database = server.postgres();
     database.batch_execute(STUBS).unwrap();

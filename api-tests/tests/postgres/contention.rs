@@ -1,4 +1,4 @@
-//! One user's changes, in the way of each other and of nobody else.
+//! The changes of one user may delay each other, but no other user.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,14 +13,14 @@ use serde_json::json;
 
 use super::load::{AT_MOST, Outcome, SOON, path, wait_until, while_working};
 
-/// So many changes of one user are in the database at a time: a quarter of the sixteen connections that write.
+/// Maximum number of changes of one user in the database: a quarter of the sixteen connections for changes.
 const OF_ONE_USER: usize = 4;
 
 fn put(client: &Client, path: &str, title: &str) -> Answer {
     client.put(path, &json!({ "title": title }))
 }
 
-/// Reads one answer to a PUT off a connection that goes on.
+/// Reads one answer to a PUT from a connection that stays open.
 fn next_answer(stream: &mut BufReader<TcpStream>, path: &str) -> Answer {
     let (mut text, mut length) = (String::new(), 0);
     while !text.ends_with("\r\n\r\n") {
@@ -43,7 +43,7 @@ fn median(times: &[Duration]) -> Duration {
 }
 
 #[test]
-fn a_thousand_connections_on_one_row_of_a_user_hold_up_no_other_user() {
+fn a_thousand_connections_on_one_row_do_not_delay_other_users() {
     const THREADS: usize = 8;
     let server = Server::on(Cluster::shared().database(), &[]);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
@@ -70,7 +70,7 @@ fn a_thousand_connections_on_one_row_of_a_user_hold_up_no_other_user() {
     let streams: Vec<Mutex<Vec<_>>> =
         (0..THREADS).map(|_| Mutex::new((0..1000 / THREADS).map(connect).collect())).collect();
     let answers = Mutex::new(Vec::new());
-    // A connection sends its next request when it has its answer, so that all have one in flight, one after the other.
+    // Each connection sends its next request after its answer, so each has one in flight at a time.
     let hammer = |worker: usize, n: usize| {
         let mut streams = streams[worker].lock().unwrap();
         let next = n % streams.len();
@@ -99,8 +99,8 @@ fn a_thousand_connections_on_one_row_of_a_user_hold_up_no_other_user() {
     assert!(bobs < Duration::from_millis(50).max(alone * 10), "bob waits {bobs:?}, and alone {alone:?}");
 }
 
-/// Locks so many rows of alice's, which 24 callers then change; each says what it was answered.
-fn change_what_is_locked(rows: usize) {
+/// Locks this many of alice's rows, while 24 callers change them, and collects their answers.
+fn change_locked_rows(rows: usize) {
     const CALLERS: usize = 24;
     let server = Server::on(Cluster::shared().database(), &[]);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
@@ -131,13 +131,13 @@ fn change_what_is_locked(rows: usize) {
     assert_eq!(count(Outcome::Done), 0);
     let unknown = count(Outcome::Unknown);
     assert!((1..=OF_ONE_USER).contains(&unknown), "{unknown} are unknown");
-    // While those are in the database, no further one gets there.
+    // While these are in the database, no other change gets there.
     assert_eq!(Outcome::of(&put(&alice, &locked[0], "late")), Outcome::Unchanged);
 
     lock.rollback().unwrap();
     let took = wait_until("alice's changes work", || put(&alice, &locked[0], "after").status == 200);
     assert!(took < SOON, "after {took:?}");
-    // Those that were unknown happen, and none that was refused.
+    // The unknown changes are made, and the rejected ones are not.
     let made = || server.sql("SELECT sum(version - 1)::int8 FROM tasks WHERE user_id = 'alice'");
     let expected = i64::try_from(unknown + 1).unwrap();
     wait_until("all of them are made", || made() >= expected);
@@ -148,11 +148,11 @@ fn change_what_is_locked(rows: usize) {
 }
 
 #[test]
-fn while_a_row_is_locked_a_few_changes_are_unknown_and_the_others_refused_and_no_other_user_waits() {
-    change_what_is_locked(1);
+fn while_a_row_is_locked_few_changes_are_unknown_the_rest_is_rejected_and_no_other_user_waits() {
+    change_locked_rows(1);
 }
 
 #[test]
-fn while_all_rows_of_a_user_are_locked_a_few_changes_are_unknown_and_the_others_refused_and_no_other_user_waits() {
-    change_what_is_locked(24);
+fn while_all_rows_of_a_user_are_locked_few_changes_are_unknown_the_rest_is_rejected_and_no_other_user_waits() {
+    change_locked_rows(24);
 }

@@ -1,4 +1,4 @@
-//! A database that becomes read-only, and one that another takes over from.
+//! A database that becomes read-only, and failover to another one.
 
 use std::{thread, time::Instant};
 
@@ -13,7 +13,7 @@ const READ_ONLY: &str = "default_transaction_read_only";
 const CONNECTIONS: i64 = 2 + 16;
 
 #[test]
-fn a_database_that_becomes_read_only_refuses_changes_with_certainty_until_it_takes_them_again() {
+fn a_read_only_database_rejects_changes_with_certainty_until_it_accepts_them_again() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     wait_until_ready(&server);
@@ -37,12 +37,12 @@ fn a_database_that_becomes_read_only_refuses_changes_with_certainty_until_it_tak
         }
     });
     books.agree_with(&alice.all());
-    let says = |line: &String| line.contains("WARN") && line.contains("its server takes no changes");
+    let says = |line: &String| line.contains("WARN") && line.contains("its server accepts no changes");
     assert!(server.log().iter().any(says), "the log says why");
 }
 
 #[test]
-fn a_url_that_takes_any_session_reads_from_a_read_only_database() {
+fn with_any_session_in_the_url_a_server_reads_from_a_read_only_database() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let server = Server::at(&format!("{}&target_session_attrs=any", database.url()), &[]);
@@ -102,7 +102,7 @@ fn connections_that_a_proxy_keeps_to_the_old_primary_move_to_the_new_one() {
 }
 
 #[test]
-fn a_server_goes_over_to_the_host_that_is_promoted() {
+fn a_server_moves_to_the_promoted_host() {
     let pair = Pair::start();
     let server = Server::at(&pair.url(), &[]);
     wait_until_ready(&server);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::load::{AT_MOST, Outcome, create, path, wait_until, wait_until_ready};
 
-/// Fails unless every kind of request is answered with 503, soon, and without a word of the cause.
+/// Fails unless every kind of request soon gets a 503 that does not contain the cause.
 fn is_unavailable(server: &Server, task: &Value) {
     let alice = server.user("alice");
     let path = format!("/api/tasks/{}", task["id"].as_str().unwrap());
@@ -37,7 +37,7 @@ fn is_unavailable(server: &Server, task: &Value) {
 }
 
 #[test]
-fn while_the_database_is_stopped_requests_are_answered_and_after_it_returns_they_succeed() {
+fn while_the_database_is_stopped_requests_get_a_503_and_then_succeed_again() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     let alice = server.user("alice");
@@ -53,7 +53,7 @@ fn while_the_database_is_stopped_requests_are_answered_and_after_it_returns_they
 }
 
 #[test]
-fn a_server_that_starts_before_its_database_becomes_ready_when_that_comes() {
+fn a_server_that_starts_before_its_database_becomes_ready_with_it() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     cluster.tell("stop");
@@ -67,7 +67,7 @@ fn a_server_that_starts_before_its_database_becomes_ready_when_that_comes() {
 }
 
 #[test]
-fn a_database_that_stands_still_is_not_waited_for() {
+fn requests_do_not_wait_for_a_frozen_database() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     let alice = server.user("alice");
@@ -79,8 +79,8 @@ fn a_database_that_stands_still_is_not_waited_for() {
     assert_eq!(create(&alice, "after").status, 201);
 }
 
-/// Writers that create under keys while something is done to them; gives what was acknowledged. `disturb` gets a function
-/// that waits until so many further writes are.
+/// Writers that create with keys while `disturb` runs. Returns the acknowledged tasks. `disturb` gets a function
+/// that waits for a number of further writes.
 fn write_while(server: &Server, disturb: impl FnOnce(&dyn Fn(usize))) -> Vec<Value> {
     let (acknowledged, done) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let written = || acknowledged.lock().unwrap().len();
@@ -124,7 +124,7 @@ fn write_while(server: &Server, disturb: impl FnOnce(&dyn Fn(usize))) -> Vec<Val
     acknowledged.into_inner().unwrap()
 }
 
-/// Fails unless the user has exactly these tasks, and perhaps some whose answer was lost, each once.
+/// Fails unless the user has exactly these tasks, each once, and perhaps some with a lost answer.
 fn holds_all(server: &Server, acknowledged: &[Value]) {
     wait_until_ready(server);
     let tasks = server.user("alice").all();
@@ -138,7 +138,7 @@ fn holds_all(server: &Server, acknowledged: &[Value]) {
 }
 
 #[test]
-fn restarts_under_load_lose_no_acknowledged_write_and_double_none() {
+fn restarts_under_load_lose_and_duplicate_no_acknowledged_write() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     let acknowledged = write_while(&server, |wait_for| {
@@ -153,7 +153,7 @@ fn restarts_under_load_lose_no_acknowledged_write_and_double_none() {
 }
 
 #[test]
-fn connections_that_are_killed_are_replaced_and_lose_nothing() {
+fn killed_connections_are_replaced_and_lose_nothing() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     let acknowledged = write_while(&server, |wait_for| {
@@ -169,7 +169,7 @@ fn connections_that_are_killed_are_replaced_and_lose_nothing() {
 }
 
 #[test]
-fn a_server_makes_do_with_the_connections_that_are_left_and_takes_more_when_there_are() {
+fn a_server_works_with_few_connections_and_opens_more_when_it_can() {
     let cluster = Cluster::start(&["max_connections=12", "superuser_reserved_connections=3"]);
     cluster.sql("CREATE ROLE app LOGIN");
     let database = cluster.database_with("OWNER app");
@@ -181,7 +181,7 @@ fn a_server_makes_do_with_the_connections_that_are_left_and_takes_more_when_ther
     wait_until_ready(&server);
     server.wait_for_log(|line| line["error"].as_str()?.contains("53300").then_some(()));
     let alice = server.user("alice");
-    // Now all are taken, and what the server has is cut.
+    // Now all are in use, and the server's connections are closed.
     let mut admin = database.connect();
     let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo-api'";
     let started = Instant::now();
@@ -200,7 +200,7 @@ fn a_server_makes_do_with_the_connections_that_are_left_and_takes_more_when_ther
 }
 
 #[test]
-fn a_write_that_waits_for_a_lock_is_never_cancelled_and_holds_up_no_other() {
+fn a_write_that_waits_for_a_lock_is_never_cancelled_and_delays_no_other() {
     let server = Server::on(Cluster::shared().database(), &[]);
     let alice = server.user("alice");
     let (locked, free) = (alice.create("locked"), alice.create("free"));
@@ -214,7 +214,7 @@ fn a_write_that_waits_for_a_lock_is_never_cancelled_and_holds_up_no_other() {
             assert_eq!(alice.put(&path(&free), &json!({ "title": n.to_string() })).status, 200);
         }
         let outcomes: Vec<_> = waiting.into_iter().map(|waiting| Outcome::of(&waiting.join().unwrap())).collect();
-        // Few changes of one row are in the database at a time; the others were not sent.
+        // Only a few changes of one row are in the database at a time. The others were not sent.
         assert!(!outcomes.contains(&Outcome::Done) && outcomes.contains(&Outcome::Unknown), "{outcomes:?}");
         outcomes.iter().filter(|outcome| **outcome == Outcome::Unknown).count()
     });
@@ -227,7 +227,7 @@ fn a_write_that_waits_for_a_lock_is_never_cancelled_and_holds_up_no_other() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_outlived() {
+fn a_server_reports_and_survives_a_full_disk() {
     let cluster = Cluster::with_a_small_disk("24m");
     cluster.sql(&format!("CREATE TABLESPACE small LOCATION '{}/small'", cluster.folder()));
     let server = Server::on(cluster.database_with("TABLESPACE small"), &[]);

@@ -1,7 +1,7 @@
 use api_tests::{Cluster, Server};
 
 #[test]
-fn a_database_of_another_program_is_named_refused_and_left_alone() {
+fn a_database_of_another_program_is_rejected_and_not_changed() {
     for (tables, owner) in [
         ("CREATE TABLE users (id int); CREATE TABLE alembic_version (version_num text)", "Alembic"),
         ("CREATE TABLE tasks (id int); CREATE TABLE _prisma_migrations (id text)", "Prisma"),
@@ -25,7 +25,7 @@ fn a_database_of_another_program_is_named_refused_and_left_alone() {
 }
 
 #[test]
-fn a_schema_of_its_own_keeps_a_server_apart_from_another_program() {
+fn a_separate_schema_lets_a_server_share_a_database() {
     let database = Cluster::shared().database();
     let url = format!("{}&options=-csearch_path%3Dtodo", database.url());
     let mut connection = database.connect();
@@ -39,7 +39,7 @@ fn a_schema_of_its_own_keeps_a_server_apart_from_another_program() {
 }
 
 #[test]
-fn a_role_that_may_not_create_anything_serves_a_schema_that_is_up_to_date() {
+fn a_role_without_create_rights_can_serve_an_up_to_date_schema() {
     let cluster = Cluster::start(&[]);
     cluster.sql("CREATE ROLE app LOGIN");
     let database = cluster.database();
@@ -60,7 +60,7 @@ fn a_role_that_may_not_create_anything_serves_a_schema_that_is_up_to_date() {
 }
 
 #[test]
-fn the_status_of_a_database_without_a_schema_is_that_all_is_pending_and_nothing_is_created() {
+fn the_status_of_an_empty_database_is_pending_and_creates_nothing() {
     let database = Cluster::shared().database();
     let server = Server::at(Cluster::shared().database().url(), &[]);
     let output = server.command_with(&["migrate", "status"], &[("DATABASE_URL", database.url())]);
@@ -72,14 +72,14 @@ fn the_status_of_a_database_without_a_schema_is_that_all_is_pending_and_nothing_
 }
 
 #[test]
-fn an_encoding_that_lacks_characters_is_refused() {
+fn an_encoding_without_all_characters_is_rejected() {
     let database = Cluster::shared().database_with("ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
     let line = Server::misuse(database.url());
     assert!(line.contains("LATIN1") && line.contains("ENCODING 'UTF8'"), "{line}");
 }
 
 #[test]
-fn what_no_further_attempt_can_cure_ends_the_start() {
+fn an_error_that_no_retry_can_fix_ends_the_start() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     cluster.sql(&format!("CREATE ROLE app LOGIN; REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database.name()));

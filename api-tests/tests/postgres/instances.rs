@@ -14,7 +14,7 @@ use std::{
 use api_tests::{Client, Cluster, Method, PostgresDatabase, Server, token};
 use serde_json::{Value, json};
 
-/// `HAProxy` in front of servers on fixed ports, which asks each for `/ready`.
+/// `HAProxy` in front of servers on fixed ports. It checks `/ready` of each.
 struct Balancer {
     process: Child,
     address: String,
@@ -107,7 +107,7 @@ fn a_rolling_restart_of_three_instances_under_load_fails_no_request() {
             server.signal("TERM");
             assert!(server.wait().success());
             *server = start(&database, port);
-            // The balancer sends to it again.
+            // The load balancer uses it again.
             server.wait_for_log(|line| (line["route"] == "/api/tasks").then_some(()));
         }
         wait_for(200);
@@ -119,7 +119,7 @@ fn a_rolling_restart_of_three_instances_under_load_fails_no_request() {
 }
 
 #[test]
-fn keys_and_versions_hold_across_instances() {
+fn keys_and_versions_work_across_instances() {
     let first = Server::on(Cluster::shared().database(), &[]);
     let instances = [first.sibling(), first.sibling(), first];
     let body = json!({ "title": "once" });

@@ -8,7 +8,7 @@ use std::{
 
 use api_tests::{Cluster, Server};
 
-/// Passes bytes on to `port` of this machine, each way half of 50 ms later; gives its own port.
+/// Forwards bytes to `port` of this machine, with a round-trip delay of 50 ms. Returns its own port.
 fn slow_line(port: u16) -> u16 {
     const EACH_WAY: Duration = Duration::from_millis(25);
     fn pass(mut from: TcpStream, mut to: TcpStream) {
@@ -53,5 +53,5 @@ fn with_50_ms_to_the_database_resets_lose_no_write_and_double_none() {
     let started = Instant::now();
     server.user("alice").list("");
     assert!(started.elapsed() >= Duration::from_millis(50), "the line is slow");
-    crate::suite::resets::resets_double_nothing_and_lose_nothing(&server);
+    crate::suite::resets::check_that_resets_neither_duplicate_nor_lose(&server);
 }

@@ -1,4 +1,4 @@
-//! Clients that write while something is done to the database, and the books on what they were answered.
+//! Clients that write while the database is disturbed, and the record of their answers.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use std::{
 use api_tests::{Answer, Client, Cluster, PostgresDatabase, Server};
 use serde_json::{Value, json};
 
-/// What the contract allows an answer to take while the database is away.
+/// Time limit of the contract for an answer while the database is unavailable.
 pub const AT_MOST: Duration = Duration::from_secs(2);
 
-/// A second, and what a busy machine adds to it.
+/// A second, plus a margin for a busy machine.
 pub const SOON: Duration = Duration::from_secs(3);
 
-/// What an answer says of a change.
+/// The meaning of an answer for a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
     Done,
@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Fails where the answer is neither a success nor a 503 that says what is so.
+    /// Fails if the answer is neither a success nor a 503 with a known meaning.
     pub fn of(answer: &Answer) -> Self {
         if (200..300).contains(&answer.status) {
             return Self::Done;
@@ -44,7 +44,7 @@ impl Outcome {
     }
 }
 
-/// What was answered to creates, each under a title of its own.
+/// The answers to creates, by their titles.
 #[derive(Debug, Default)]
 pub struct Books(Mutex<HashMap<String, Vec<Outcome>>>);
 
@@ -63,7 +63,7 @@ impl Books {
         self.0.lock().unwrap().values().map(Vec::len).sum()
     }
 
-    /// Fails unless each acknowledged task is there once, and no task that was refused is there.
+    /// Fails unless each acknowledged task exists once, and no rejected one exists.
     pub fn agree_with(&self, tasks: &[Value]) {
         let books = self.0.lock().unwrap();
         let mut there = HashMap::<&str, usize>::new();
@@ -90,7 +90,7 @@ pub fn path(task: &Value) -> String {
     format!("/api/tasks/{}", task["id"].as_str().unwrap())
 }
 
-/// Waits for something that must come.
+/// Waits for a condition that must become true.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
     while !is_so() {
@@ -104,7 +104,7 @@ pub fn wait_until_ready(server: &Server) -> Duration {
     wait_until("the server is ready", || server.stranger().get("/ready").status == 200)
 }
 
-/// Workers that do something again and again, until something else is done.
+/// Workers that repeat something until something else is done.
 pub fn while_working<T>(workers: usize, work: impl Fn(usize, usize) + Sync, disturb: impl FnOnce() -> T) -> T {
     struct End<'a>(&'a AtomicBool);
     impl Drop for End<'_> {
@@ -124,14 +124,14 @@ pub fn while_working<T>(workers: usize, work: impl Fn(usize, usize) + Sync, dist
                 }
             });
         }
-        // If it fails, too.
+        // Also if it fails.
         let _end = End(done);
         disturb()
     })
 }
 
-/// Writers that create tasks of alice; what is done meanwhile gets a function that waits for so many further
-/// answers of a kind.
+/// Writers that create tasks of alice while `disturb` runs. It gets a function that waits for a number of further
+/// answers of one kind.
 pub fn while_creating(server: &Server, books: &Books, disturb: impl FnOnce(&dyn Fn(Outcome, usize))) {
     static COUNT: Mutex<usize> = Mutex::new(0);
     let title = || {
@@ -152,7 +152,7 @@ pub fn while_creating(server: &Server, books: &Books, disturb: impl FnOnce(&dyn 
     });
 }
 
-/// How many connections the cluster has of servers.
+/// Number of connections from servers to the cluster.
 pub fn connections(cluster: &Cluster) -> i64 {
     let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'todo-api'";
     cluster.connect().query_one(count, &[]).unwrap().get(0)

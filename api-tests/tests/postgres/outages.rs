@@ -1,4 +1,4 @@
-//! What the log says while the database is away.
+//! The log during an outage of the database.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::load::{SOON, wait_until, wait_until_ready};
 
-/// Warnings and errors that are of no request.
+/// Warnings and errors that do not belong to a request.
 fn complaints(server: &Server) -> Vec<String> {
     let complains = |line: &String| {
         let line: Value = serde_json::from_str(line).unwrap();
@@ -17,7 +17,7 @@ fn complaints(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn an_outage_is_in_the_log_at_once_and_then_every_half_minute() {
+fn an_outage_is_logged_at_once_and_then_every_30_seconds() {
     let cluster = Cluster::start(&[]);
     let running = Server::on(cluster.database(), &[]);
     wait_until_ready(&running);

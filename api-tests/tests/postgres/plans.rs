@@ -3,11 +3,11 @@ use postgres::types::Type;
 use serde_json::Value;
 
 #[test]
-fn every_page_is_read_off_an_index_without_sorting() {
+fn every_page_is_read_from_an_index_without_sorting() {
     let server = Server::with(Database::Postgres, &[("RUST_LOG", "info,todo_api=debug")]);
     let statements = crate::suite::pages::statements(&server);
     let mut database = server.postgres();
-    // With rows enough for an index to pay.
+    // With enough rows to make an index useful.
     database
         .batch_execute(
             "INSERT INTO users SELECT n::text, now() FROM generate_series(1, 10) n;
@@ -36,7 +36,8 @@ fn every_page_is_read_off_an_index_without_sorting() {
         let kinds: Vec<&str> = nodes.iter().map(|node| node["Node Type"].as_str().unwrap()).collect();
         let fills = sql.starts_with("WITH");
         if fills {
-            // First the dated tasks, then, where they leave room, the undated: that is decided once, before those are read.
+            // First the dated tasks. If they leave room, then the undated ones: this is decided once, before they are
+            // read.
             let parts: Vec<&str> = ["Append", "CTE Scan", "Result", "Aggregate", "CTE Scan"].to_vec();
             let others: Vec<&str> = kinds.iter().copied().filter(|kind| !STRETCH.contains(kind)).collect();
             assert_eq!(others, parts, "{sql}: {plan:#}");
@@ -58,7 +59,7 @@ fn every_page_is_read_off_an_index_without_sorting() {
             let condition = scan["Index Cond"].as_str().unwrap_or_default();
             assert!(condition.contains("user_id = "), "{sql}: {plan:#}");
             assert!(scan.get("Filter").is_none(), "{sql}: {plan:#}");
-            // Behind a position the index itself skips to it.
+            // The index itself seeks to the position.
             let skips =
                 ["> (", "< (", "\"id\" > ", "\"id\" < "].iter().any(|position| sql.contains(position)) && n < behind;
             assert_eq!(condition.contains('>') || condition.contains('<'), skips, "{sql}: {plan:#}");
@@ -66,7 +67,7 @@ fn every_page_is_read_off_an_index_without_sorting() {
     }
 }
 
-/// The nodes of a stretch of an index, or of two that are merged.
+/// The plan nodes of one range of an index, or of two merged ones.
 const STRETCH: [&str; 3] = ["Limit", "Merge Append", "Index Scan"];
 
 fn flatten(plan: &Value, nodes: &mut Vec<Value>) {

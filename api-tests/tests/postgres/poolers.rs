@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::load::{Books, Outcome, path, wait_until, wait_until_ready, while_working};
 
 #[test]
-fn ten_thousand_mixed_requests_go_through_a_pooler_of_transactions_without_an_error() {
+fn ten_thousand_mixed_requests_through_a_transaction_pooler_succeed() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let pooler = Pooler::start(&cluster, &[]);
     let url = database.url_by(&[pooler.port()]);
-    // The migrations go through it, too.
+    // The migrations also go through it.
     let servers = [Server::at(&url, &[]), Server::at(&url, &[])];
     thread::scope(|scope| {
         for worker in 0..8 {
@@ -48,14 +48,14 @@ fn ten_thousand_mixed_requests_go_through_a_pooler_of_transactions_without_an_er
     }
 }
 
-/// Ends backends of the server while they commit, in rounds, and fails unless every answer was true.
-fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
+/// Ends backends while they commit, in several rounds. Fails unless every answer was true.
+fn check_commits_against_their_answers(rounds: usize, end: impl Fn(i32)) {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let pooler = Pooler::start(&cluster, &["server_login_retry = 0.1"]);
     let server = Server::at(&database.url_by(&[pooler.port()]), &[]);
     wait_until_ready(&server);
-    // One user each, or they would wait for each other.
+    // One user each, because changes of one user wait for each other.
     let clients: Vec<Client> = (0..8).map(|user| server.user(&format!("user {user}"))).collect();
     let tasks: Vec<Value> = clients.iter().map(|client| client.create("updated")).collect();
     let (creates, updates) = (Books::default(), Mutex::new(vec![HashMap::<Outcome, u64>::new(); clients.len()]));
@@ -69,7 +69,7 @@ fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
         for _ in 0..rounds {
             let done = creates.count(Outcome::Done);
             wait_until("more is written", || creates.count(Outcome::Done) >= done + 20);
-            // No standby is there: a commit stands still where it is durable and not yet acknowledged.
+            // Without a standby, a commit stops when it is durable but not yet acknowledged.
             cluster.set("synchronous_standby_names", "nobody");
             let mut admin = cluster.connect();
             let mut backends = Vec::new();
@@ -82,7 +82,7 @@ fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
             for backend in backends {
                 end(backend.get(0));
             }
-            // Where a backend is killed, all of them start again, and this connection is gone, too.
+            // If a backend is killed, PostgreSQL restarts all of them, and this connection is lost, too.
             wait_until("the setting is taken back", || cluster.try_sql("SELECT pg_reload_conf()").is_ok());
         }
     });
@@ -98,12 +98,12 @@ fn commits_are_what_their_answers_say(rounds: usize, end: impl Fn(i32)) {
 }
 
 #[test]
-fn commits_that_a_pooler_loses_are_what_their_answers_say() {
-    // As an administrator ends a session.
-    commits_are_what_their_answers_say(20, |backend| signal(backend, "TERM"));
+fn answers_to_commits_that_a_pooler_loses_are_true() {
+    // Like an administrator who ends a session.
+    check_commits_against_their_answers(20, |backend| signal(backend, "TERM"));
 }
 
 #[test]
-fn commits_that_a_crash_behind_a_pooler_loses_are_what_their_answers_say() {
-    commits_are_what_their_answers_say(5, |backend| signal(backend, "KILL"));
+fn answers_to_commits_that_a_crash_behind_a_pooler_loses_are_true() {
+    check_commits_against_their_answers(5, |backend| signal(backend, "KILL"));
 }

@@ -1,4 +1,4 @@
-//! Statements that the database rolls back so that they are tried again.
+//! Statements that the database rolls back, and the server retries.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -22,7 +22,7 @@ fn serializable() -> Server {
     server
 }
 
-/// What each of so many writers, at the same time, makes of its number.
+/// Runs this many writers at the same time. Returns their results.
 fn at_once<T: Send>(write: impl Fn(usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {
         let write = &write;
@@ -39,13 +39,13 @@ fn toggle(client: &Client, path: &str, times: usize) {
 }
 
 #[test]
-fn of_toggles_in_serializable_transactions_none_fails_and_none_is_lost() {
+fn no_toggle_in_serializable_transactions_fails_or_is_lost() {
     const EACH: usize = 20;
     let server = serializable();
     let alice = server.user("alice");
     let task = alice.create("toggled by all");
     at_once(|n| {
-        // Those of other users lie in the same pages of the table and its indexes.
+        // Tasks of other users are in the same pages of the table and its indexes.
         let other = server.user(&format!("user {n}"));
         let own = other.create("toggled by one");
         for _ in 0..EACH {
@@ -60,7 +60,7 @@ fn of_toggles_in_serializable_transactions_none_fails_and_none_is_lost() {
 }
 
 #[test]
-fn of_writers_with_one_version_in_serializable_transactions_exactly_one_wins() {
+fn exactly_one_writer_with_the_same_version_wins_in_serializable_transactions() {
     let server = serializable();
     let alice = server.user("alice");
     for round in 0..20 {
@@ -79,7 +79,7 @@ fn a_deadlock_fails_no_request() {
     let server = Server::on(Cluster::shared().database(), &[]);
     wait_until_ready(&server);
     let mut database = server.postgres();
-    // The title names two rows; whoever has locked the first waits until another has, too, or for a moment.
+    // The title names two rows. Each writer locks the first, and then waits a moment for another writer.
     database
         .batch_execute(
             "CREATE TABLE locks (id text PRIMARY KEY);
@@ -95,7 +95,7 @@ fn a_deadlock_fails_no_request() {
         .unwrap();
     let name: String = database.query_one("SELECT current_database()::text", &[]).unwrap().get(0);
     database.batch_execute(&format!("ALTER DATABASE {name} SET deadlock_timeout = '10ms'")).unwrap();
-    // The connections that there are do not know of it yet.
+    // The open connections do not have the setting yet.
     database
         .execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo-api' AND datname = $1", &[&name])
         .unwrap();

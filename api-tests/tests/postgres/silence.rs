@@ -1,4 +1,4 @@
-//! Connections and hosts that accept everything and answer nothing.
+//! Connections and hosts that accept everything but never answer.
 
 use std::{
     thread,
@@ -12,7 +12,7 @@ use super::load::{AT_MOST, Outcome, SOON, connections, path, wait_until, wait_un
 
 const CONNECTIONS: i64 = 2 + 16;
 
-/// What a connection is for can be read off its last statement.
+/// The last statement of a connection shows its lane.
 const READS: &str = "SELECT";
 const WRITES: &str = "UPDATE";
 
@@ -24,7 +24,7 @@ fn write(client: &Client, task: &Value) -> Answer {
     client.put(&path(task), &json!({ "title": "x" }))
 }
 
-/// Uses the connections, many at once.
+/// Uses many connections at once.
 fn warm_up(server: &Server) {
     thread::scope(|scope| {
         for n in 0..16 {
@@ -45,7 +45,7 @@ fn warm_up(server: &Server) {
     });
 }
 
-/// Sends 27 requests, one after the other; how many fail, and for how long none succeeds.
+/// Sends 27 requests, one after the other. Returns the number of failures, and the longest time without a success.
 fn in_a_row(request: impl Fn() -> Answer) -> (usize, Duration) {
     let (mut failed, mut longest, mut success) = (0, Duration::ZERO, Instant::now());
     for _ in 0..27 {
@@ -63,7 +63,7 @@ fn in_a_row(request: impl Fn() -> Answer) -> (usize, Duration) {
 }
 
 #[test]
-fn a_backend_that_stands_still_costs_at_most_one_request() {
+fn a_frozen_backend_fails_at_most_one_request() {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[]);
     let alice = server.user("alice");
@@ -71,7 +71,7 @@ fn a_backend_that_stands_still_costs_at_most_one_request() {
     for round in 0..3 {
         for (kind, request) in [(READS, read as fn(&_, &_) -> _), (WRITES, write)] {
             warm_up(&server);
-            // The one that was used last is the next to be used, or at least no less likely than another.
+            // The connection that was used last is the most likely next one.
             let last = format!(
                 "SELECT pid FROM pg_stat_activity WHERE application_name = 'todo-api' AND state = 'idle' \
                  AND query ~ '^(WITH .*)?{kind}.*tasks' ORDER BY state_change DESC LIMIT 1"
@@ -87,19 +87,19 @@ fn a_backend_that_stands_still_costs_at_most_one_request() {
 }
 
 #[test]
-fn connections_that_are_lost_without_a_word_are_replaced() {
+fn silently_lost_connections_are_replaced() {
     let cluster = Cluster::start(&[]);
     let proxy = Proxy::to(cluster.port());
     let database = cluster.database();
     let server = Server::at(&database.url_by(&[proxy.port()]), &[]);
     for round in 0..3 {
         for (kind, request) in [(READS, read as fn(&_, &_) -> _), (WRITES, write)] {
-            // What was sent on a lost connection counts as in the database, and of a user that is only so much.
+            // A change on a lost connection keeps its turn, and a user has only a few.
             let client = server.user(&format!("{kind} {round}"));
             let task = client.create("before");
             warm_up(&server);
             proxy.lose();
-            // Each costs at most one, and those that read are two.
+            // Each fails at most one request, and there are two for reads.
             let (failed, _) = in_a_row(|| request(&client, &task));
             assert!(failed <= 2, "{kind}, round {round}: {failed} failed");
             let took = wait_until_ready(&server);
@@ -109,7 +109,7 @@ fn connections_that_are_lost_without_a_word_are_replaced() {
 }
 
 #[test]
-fn a_host_that_says_nothing_is_passed_over() {
+fn a_silent_host_is_skipped() {
     let cluster = Cluster::start(&[]);
     let silent = Proxy::silent(cluster.port());
     let database = cluster.database();
@@ -122,12 +122,12 @@ fn a_host_that_says_nothing_is_passed_over() {
 }
 
 #[test]
-fn a_host_that_says_nothing_for_a_while_is_connected_to_when_it_speaks() {
+fn a_host_that_is_silent_for_a_while_is_used_when_it_answers() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let proxy = Proxy::silent(cluster.port());
     let server = Server::at(&database.url_by(&[proxy.port()]), &[]);
-    // The first attempt has been given up.
+    // The first attempt has timed out.
     wait_until("it tries again", || proxy.accepted() > 1);
     assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
     proxy.speak();

@@ -6,7 +6,7 @@ use api_tests::{Cluster, Pooler, Proxy, SECRET, Server, binary};
 
 use super::load::{SOON, wait_until_ready};
 
-/// Starts a server, which listens at once, and is not ready.
+/// Starts a server. It listens at once, but is not ready.
 fn start(url: &str) -> Server {
     let started = Instant::now();
     let server = Server::at(url, &[]);
@@ -30,7 +30,7 @@ fn becomes_ready(server: &Server) {
 }
 
 #[test]
-fn a_server_starts_while_its_database_accepts_and_says_nothing() {
+fn a_server_starts_while_its_database_accepts_connections_but_is_silent() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let proxy = Proxy::silent(cluster.port());
@@ -39,11 +39,11 @@ fn a_server_starts_while_its_database_accepts_and_says_nothing() {
     becomes_ready(&server);
 }
 
-/// Lets a pooler give up after a second, and forget it as soon.
+/// Makes a pooler give up after a second, and retry soon.
 const IMPATIENT: [&str; 3] = ["client_login_timeout = 1", "server_connect_timeout = 1", "server_login_retry = 0.1"];
 
 #[test]
-fn a_server_starts_while_its_database_stands_still_behind_a_pooler() {
+fn a_server_starts_while_its_database_is_frozen_behind_a_pooler() {
     let cluster = Cluster::start(&[]);
     let database = cluster.database();
     let pooler = Pooler::start(&cluster, &IMPATIENT);
@@ -69,7 +69,7 @@ fn a_server_starts_while_its_database_is_stopped_behind_a_pooler() {
 }
 
 #[test]
-fn what_would_end_the_first_attempt_does_not_end_a_later_one() {
+fn an_error_that_ends_the_first_attempt_does_not_end_a_later_one() {
     let cluster = Cluster::start(&[]);
     cluster.tell("stop");
     let server = start(&cluster.url("later"));
@@ -81,12 +81,12 @@ fn what_would_end_the_first_attempt_does_not_end_a_later_one() {
 }
 
 #[test]
-fn a_database_that_is_gone_does_not_end_a_server_that_runs() {
+fn a_dropped_database_does_not_end_a_running_server() {
     let cluster = Cluster::start(&[]);
     cluster.sql("CREATE DATABASE here");
     let server = Server::at(&cluster.url("here"), &[]);
     wait_until_ready(&server);
-    // Between the two the server may connect again.
+    // The server may reconnect between the two.
     let moves = |from, to| {
         let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{from}'");
         let rename = format!("ALTER DATABASE {from} RENAME TO {to}");
@@ -105,13 +105,13 @@ fn a_database_that_is_gone_does_not_end_a_server_that_runs() {
 }
 
 #[test]
-fn the_variable_whose_database_is_refused_is_named_in_one_line() {
+fn a_rejected_database_is_reported_with_its_variable_in_one_line() {
     let nowhere = Cluster::shared().url("nowhere");
     for variables in [&["DATABASE_URL"][..], &["NEON_DB_URL"], &["DATABASE_URL", "NEON_DB_URL"]] {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(binary());
         command.arg("serve").current_dir(&folder).env_clear().env("BETTER_AUTH_SECRET", SECRET).env("PORT", "0");
-        // Neon's wins where both are set.
+        // Neon's variable wins if both are set.
         let output = command.envs(variables.iter().map(|variable| (variable, &nowhere))).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         let lines: Vec<&str> = errors.lines().filter(|line| line.starts_with("todo-api: ")).collect();

@@ -16,7 +16,7 @@ const NAMES: &str = "synchronous_standby_names";
 const WRITE_CONNECTIONS: usize = 8;
 const READ_CONNECTIONS: usize = 2;
 
-/// A server whose database waits for a standby that is not there.
+/// A server with a database that waits for a missing standby.
 fn waiting() -> (Cluster, Server) {
     let cluster = Cluster::start(&[]);
     let server = Server::on(cluster.database(), &[("DB_WRITE_CONNECTIONS", &WRITE_CONNECTIONS.to_string())]);
@@ -24,7 +24,7 @@ fn waiting() -> (Cluster, Server) {
     let first = server.user("first");
     first.create("before");
     cluster.set(NAMES, "nobody");
-    // The setting takes effect in its own time.
+    // The setting takes effect after some time.
     wait_until("a change waits for the standby", || {
         thread::scope(|scope| {
             let creating = scope.spawn(|| first.post("/api/tasks", &json!({ "title": "x" })));
@@ -40,19 +40,19 @@ fn waiting() -> (Cluster, Server) {
     (cluster, server)
 }
 
-/// Each of the users creates a task under a key, and tries again.
+/// Each user creates a task with a key, and retries.
 fn try_to_create(server: &Server, users: usize, retries: usize, books: &Books) {
     thread::scope(|scope| {
         for user in 0..users {
             scope.spawn(move || {
                 let (client, key) = (server.user(&format!("user {user}")), format!("key-{user}"));
                 let outcome = books.note(&key, &create(&client, &key));
-                assert_ne!(outcome, Outcome::Done, "what has not been replicated was acknowledged");
+                assert_ne!(outcome, Outcome::Done, "a change without a replica was acknowledged");
                 for _ in 0..retries {
                     let answer = create(&client, &key);
                     if answer.problem() != "409 idempotency_key_in_flight" {
                         let outcome = books.note(&key, &answer);
-                        assert_ne!(outcome, Outcome::Done, "what has not been replicated was replayed");
+                        assert_ne!(outcome, Outcome::Done, "a change without a replica was replayed");
                     }
                 }
             });
@@ -61,7 +61,7 @@ fn try_to_create(server: &Server, users: usize, retries: usize, books: &Books) {
 }
 
 #[test]
-fn what_no_standby_confirms_is_never_acknowledged_and_costs_no_read() {
+fn changes_without_a_confirming_standby_are_never_acknowledged_and_delay_no_read() {
     let (cluster, server) = waiting();
     let (reader, books) = (server.user("first"), Books::default());
     let task = reader.list("").pop().unwrap();
@@ -79,14 +79,14 @@ fn what_no_standby_confirms_is_never_acknowledged_and_costs_no_read() {
         assert!(reads > 10 && longest < Duration::from_secs(1), "{reads} reads took up to {longest:?}");
         creating.join().unwrap();
     });
-    // At most two connections in place of each wait; what finds none is refused.
+    // At most two connections for each place wait. Without a connection, changes are rejected.
     let refused = books.count(Outcome::Unchanged);
     assert!(refused >= users - 2 * WRITE_CONNECTIONS, "only {refused} were refused");
     let open = connections(&cluster);
     assert!(open <= i64::try_from(2 * WRITE_CONNECTIONS + 2 * READ_CONNECTIONS + 2).unwrap(), "{open} connections");
     assert_eq!(server.stranger().get("/ready").problem(), "503 unavailable");
 
-    // The primary is lost, and comes back alone.
+    // The primary is lost, and restarts without the standby.
     cluster.connect().batch_execute(&format!("ALTER SYSTEM RESET {NAMES}")).unwrap();
     cluster.tell("crash");
     cluster.tell("start");
@@ -102,7 +102,7 @@ fn what_no_standby_confirms_is_never_acknowledged_and_costs_no_read() {
 }
 
 #[test]
-fn what_waits_for_a_standby_completes_when_that_returns() {
+fn changes_that_wait_for_a_standby_complete_when_it_returns() {
     let (cluster, server) = waiting();
     let books = Books::default();
     try_to_create(&server, WRITE_CONNECTIONS, 0, &books);
@@ -126,7 +126,7 @@ fn what_waits_for_a_standby_completes_when_that_returns() {
 }
 
 #[test]
-fn of_what_a_lost_primary_acknowledged_while_its_standby_was_away_nothing_is_lost() {
+fn no_acknowledged_change_is_lost_with_the_primary_while_its_standby_is_away() {
     let pair = Pair::start();
     let server = Server::at(&pair.url(), &[]);
     wait_until_ready(&server);

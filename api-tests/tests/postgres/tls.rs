@@ -4,7 +4,7 @@ use api_tests::{Cluster, Server};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-/// A cluster that insists on TLS and a password for the user `app`, and its authority.
+/// A cluster that requires TLS and a password for the user `app`, and its certificate authority.
 struct Secure {
     cluster: Cluster,
     files: TempDir,
@@ -41,7 +41,7 @@ impl Secure {
         self.files.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A URL of a fresh database of the user, as it is handed out: with TLS and channel binding.
+    /// The URL of a new database of the user, as providers write it: with TLS and channel binding.
     fn url(&self, user: &str, password: &str, host: &str, parameters: &str) -> (api_tests::PostgresDatabase, String) {
         let database = self.cluster.database_with(&format!("OWNER {user}"));
         let url =
@@ -58,7 +58,7 @@ fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 }
 
 #[test]
-fn a_server_with_a_certificate_of_the_authority_is_connected_to() {
+fn a_server_with_a_certificate_of_the_authority_is_accepted() {
     let secure = Secure::shared();
     let right = secure.file("right.pem");
     for (host, parameters) in [
@@ -78,7 +78,7 @@ fn a_server_with_a_certificate_of_the_authority_is_connected_to() {
 }
 
 #[test]
-fn what_is_not_as_the_url_demands_is_refused_with_its_reason() {
+fn a_server_that_breaks_the_rules_of_the_url_is_rejected_with_the_reason() {
     let secure = Secure::shared();
     let (right, unknown) = (secure.file("right.pem"), secure.file("unknown.pem"));
     assert!(Path::new(&unknown).exists());
@@ -98,7 +98,7 @@ fn what_is_not_as_the_url_demands_is_refused_with_its_reason() {
             "s3cret",
             "localhost",
             format!("{bound}&sslrootcert={}", secure.file("data/pg_hba.conf")),
-            "holds no certificate",
+            "contains no certificate",
         ),
     ] {
         let (_database, url) = secure.url(user, password, host, &parameters);
@@ -112,7 +112,7 @@ fn what_is_not_as_the_url_demands_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_server_without_tls_is_refused_unless_the_url_turns_it_off() {
+fn a_server_without_tls_is_rejected_unless_the_url_disables_tls() {
     let cluster = Cluster::shared();
     let database = cluster.database();
     let url = database.url().replace("sslmode=disable", "sslmode=require");
@@ -124,7 +124,7 @@ fn a_server_without_tls_is_refused_unless_the_url_turns_it_off() {
 }
 
 #[test]
-fn a_database_that_is_not_there_is_refused() {
+fn a_missing_database_is_rejected() {
     let refusal = Server::refusal(&Cluster::shared().url("nowhere"));
     assert!(refusal.contains("database \"nowhere\" does not exist"), "{refusal}");
 }

@@ -21,12 +21,12 @@ impl Twin {
         format!("/api/tasks/{}", self.ids.get(task % self.ids.len().max(1)).unwrap_or(&missing))
     }
 
-    /// Takes the step, and gives all that is the same on every database.
+    /// Takes the step, and returns everything that is the same on every database.
     fn take(&mut self, step: &Step) -> Vec<Value> {
         let send = |method, path: &str, header: (&str, Option<String>), body: Option<&Value>| {
             self.client.with_header(method, path, (header.0, header.1.as_deref()), body)
         };
-        // The model of the suite knows versions; here any few will do.
+        // The model in the suite tracks versions. Here, any few are enough.
         let tag = |version: &Option<i64>| version.map(|off| format!("\"{}\"", 2 + off));
         let answers = match step {
             Step::Create { body, key } => {
@@ -65,7 +65,7 @@ impl Twin {
         answers.iter().map(|answer| self.comparable(answer)).collect()
     }
 
-    /// Status, headers and body, with ids as the order of creation and without times of this server.
+    /// Status, headers and body, with ids replaced by the order of creation, and without times of the server.
     fn comparable(&self, answer: &Answer) -> Value {
         let own = ["date", "x-request-id", "content-length", "location", "link"];
         let headers = answer.headers.iter().filter(|(name, _)| !own.contains(&name.as_str()));

@@ -1,8 +1,8 @@
-//! URLs, as providers and other programs write them.
+//! URLs in the forms of providers and other programs.
 
 use api_tests::{Cluster, PostgresDatabase, Server};
 
-/// Serves the database by another URL for it.
+/// Serves the database with another URL.
 fn serves(database: &PostgresDatabase, url: &str) -> Server {
     let server = Server::at(url, &[]);
     let task = server.user("alice").create("x");
@@ -14,7 +14,7 @@ fn serves(database: &PostgresDatabase, url: &str) -> Server {
 }
 
 #[test]
-fn a_server_is_reached_over_the_socket_of_its_machine() {
+fn a_server_can_be_reached_over_a_unix_socket() {
     // Relative to its data directory.
     let cluster = Cluster::start(&["unix_socket_directories=.."]);
     let (folder, port) = (cluster.folder(), cluster.port());
@@ -36,7 +36,7 @@ fn a_server_is_reached_over_the_socket_of_its_machine() {
 }
 
 #[test]
-fn a_schema_that_the_url_names_has_the_tables() {
+fn the_tables_are_in_the_schema_of_the_url() {
     for (schema, query) in [
         ("app", "schema=app"),
         ("My \"odd\\ Schema", "schema=My%20%22odd%5C%20Schema"),
@@ -55,7 +55,7 @@ fn a_schema_that_the_url_names_has_the_tables() {
 }
 
 #[test]
-fn what_other_drivers_say_to_themselves_is_no_hindrance() {
+fn parameters_of_other_drivers_are_ignored() {
     for query in [
         "pgbouncer=true&connection_limit=1&pool_timeout=0&statement_cache_size=0&schema=public",
         "supa=base-pooler.x&uselibpqcompat=true&gssencmode=disable&load_balance_hosts=disable",
@@ -69,7 +69,7 @@ fn what_other_drivers_say_to_themselves_is_no_hindrance() {
 }
 
 #[test]
-fn no_log_line_has_a_part_of_a_password() {
+fn no_log_line_contains_a_part_of_a_password() {
     for url in [
         "postgresql://u:PASSWORD%40PRIVATE%2Fx@127.0.0.1:1/d?sslmode=disable",
         "postgresql://u:PASSWORD@no-such-host.invalid/d",

@@ -19,7 +19,7 @@ fn server() -> Server {
     Server::with(Database::Sqlite, &[("LD_PRELOAD", faults()), ("FAULT_SYNC", sync), ("FAULT_WRITE", write)])
 }
 
-/// What the answer to a change that failed says of it.
+/// The meaning of the answer to a failed change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Said {
     Unchanged,
@@ -36,7 +36,7 @@ fn said(answer: &Answer) -> Said {
     }
 }
 
-/// From now on operations on the log fail with this errno. The server never sees a file that is half written, which would
+/// From now on, operations on the log fail with this errno. The server never sees a partly written file, which would
 /// stand for another fault.
 fn fail(server: &Server, file: &str, errno: &str) -> PathBuf {
     let fault = server.folder().join(file);
@@ -52,7 +52,7 @@ fn path(task: &Value) -> String {
 
 type Change = fn(&Client, &Value) -> Answer;
 
-/// One change of each kind: of a list that has the task only.
+/// One change of each kind, for a list with only this task.
 const CHANGES: [(&str, Change); 4] = [
     ("create", |client, _| client.post("/api/tasks", &json!({ "title": "new" }))),
     ("update", |client, task| client.put(&path(task), &json!({ "title": "changed" }))),
@@ -61,7 +61,7 @@ const CHANGES: [(&str, Change); 4] = [
 ];
 
 #[test]
-fn what_a_failed_commit_says_of_a_change_is_so_after_a_kill() {
+fn the_answer_to_a_failed_commit_is_true_after_a_kill() {
     // 5 is EIO, 28 is ENOSPC.
     for (file, errno, expected) in [
         ("sync-fails", "5", Said::Unknown),
@@ -81,7 +81,7 @@ fn what_a_failed_commit_says_of_a_change_is_so_after_a_kill() {
             fs::remove_file(fault).unwrap();
             let server = server.restart();
             let alice = server.user("alice");
-            // The frame of a commit stands in the log where it could be written, and is found there.
+            // If the frames of a commit could be written, the log has them, and the restart finds them.
             let stands = file == "sync-fails";
             assert_eq!(alice.list("") != before, stands, "{case}");
             alice.create("goes on");
@@ -90,7 +90,7 @@ fn what_a_failed_commit_says_of_a_change_is_so_after_a_kill() {
 }
 
 #[test]
-fn after_a_failed_commit_the_next_ones_are_right_and_overwrite_what_it_left_in_the_log() {
+fn commits_after_a_failed_one_are_right_and_overwrite_its_frames_in_the_log() {
     let mut server = server();
     let alice = server.user("alice");
     let mut kept = vec![alice.create("before")];
@@ -108,12 +108,12 @@ fn after_a_failed_commit_the_next_ones_are_right_and_overwrite_what_it_left_in_t
 }
 
 #[test]
-fn a_commit_that_is_on_disk_and_then_finds_no_room_for_the_index_of_the_log_is_unknown() {
+fn a_commit_on_disk_without_room_for_the_index_of_the_log_is_unknown() {
     let mut server = server();
     let alice = server.user("alice");
     alice.create("before");
     let log = server.folder().join("data/todo.db-wal");
-    // A part of the index has room for 4062 frames. A reader keeps the log from starting over.
+    // A part of the index has room for 4062 frames. A reader prevents a restart of the log.
     let (reader, writer) = (server.sqlite(), server.sqlite());
     reader.execute_batch("BEGIN; SELECT count(*) FROM tasks").unwrap();
     writer.execute_batch("PRAGMA synchronous = OFF; PRAGMA wal_autocheckpoint = 0").unwrap();
@@ -176,7 +176,7 @@ fn while_commits_fail_under_load_every_answer_is_true_after_a_kill() {
                 fs::remove_file(fault).unwrap();
                 reached(&created, created.load(Ordering::Relaxed) + round);
             }
-            // The writers end with the server.
+            // The writers end together with the server.
             server.kill();
             assert!(begun && broken, "round {round}: {created:?} created, {failed:?} failed");
         });

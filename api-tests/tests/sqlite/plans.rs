@@ -1,7 +1,7 @@
 use api_tests::{Database, Server};
 use rusqlite::{Connection, params_from_iter, types::Null};
 
-/// How SQLite runs the statement, a step a line.
+/// SQLite's plan of the statement, one step per line.
 fn plan(database: &Connection, sql: &str) -> Vec<String> {
     let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let parameters = params_from_iter(vec![Null; statement.parameter_count()]);
@@ -9,7 +9,7 @@ fn plan(database: &Connection, sql: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_page_is_read_off_an_index_without_sorting() {
+fn every_page_is_read_from_an_index_without_sorting() {
     let server = Server::with(Database::Sqlite, &[("RUST_LOG", "info,todo_api=debug")]);
     let statements = crate::suite::pages::statements(&server);
     let database = server.sqlite();
@@ -24,11 +24,11 @@ fn every_page_is_read_off_an_index_without_sorting() {
         let merge = ["MERGE (UNION ALL)", "LEFT", "RIGHT"];
         assert!(others.iter().all(|step| merge.contains(step) || shape.contains(step)), "{sql}: {plan:#?}");
         assert_eq!(searches.len(), sql.matches("FROM \"tasks\"").count(), "{sql}: {plan:#?}");
-        // Where the dated tasks leave room, the page goes on with the first of the undated.
+        // If the dated tasks leave room, the page continues with the first undated ones.
         let behind = if fills { searches.len() / 2 } else { searches.len() };
         for (n, search) in searches.into_iter().enumerate() {
             assert!(search.starts_with("SEARCH tasks USING ") && search.contains("(user_id=?"), "{sql}: {plan:#?}");
-            // Behind a position the index itself skips to it.
+            // The index itself seeks to the position.
             let skips =
                 ["> (", "< (", "\"id\" > ", "\"id\" < "].iter().any(|position| sql.contains(position)) && n < behind;
             let position = ["id>?", "id<?", ",id)>(?,?)", ",id)<(?,?)"];
@@ -37,7 +37,7 @@ fn every_page_is_read_off_an_index_without_sorting() {
     }
 }
 
-/// The steps of a page that begins among the dated tasks, beside those that read the table.
+/// The steps of a page that begins among the dated tasks, except those that read the table.
 const FILL: [&str; 9] = [
     "COMPOUND QUERY",
     "LEFT-MOST SUBQUERY",

@@ -9,7 +9,7 @@ fn send(client: &Client, method: Method, path: &str, condition: (&str, &str), bo
     client.with_header(method, path, (condition.0, Some(condition.1)), body.as_ref())
 }
 
-/// Every way to change a task: method, what follows its path, and body.
+/// Every way to change a task: method, suffix of its path, and body.
 fn changes() -> [(Method, &'static str, Option<Value>); 6] {
     [
         (Method::PUT, "", Some(json!({ "title": "y" }))),
@@ -22,7 +22,7 @@ fn changes() -> [(Method, &'static str, Option<Value>); 6] {
 }
 
 #[test]
-fn every_answer_with_a_task_names_its_version_and_every_change_counts_it_up() {
+fn every_answer_with_a_task_has_its_version_and_every_change_increments_it() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let created = alice.post("/api/tasks", &json!({ "title": "x" }));
@@ -166,7 +166,7 @@ fn a_read_with_the_version_that_is_known_costs_no_body() {
 }
 
 #[test]
-fn a_change_is_made_only_to_a_version_that_is_expected() {
+fn a_change_is_made_only_to_an_expected_version() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     for (method, suffix, body) in changes() {
@@ -217,7 +217,7 @@ fn a_header_that_is_not_ascii_is_not_treated_as_absent() {
 }
 
 #[test]
-fn whose_task_it_is_comes_before_its_version() {
+fn the_owner_is_checked_before_the_version() {
     let server = Server::start(DATABASE);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::DATABASE;
 
 #[test]
-fn tasks_outlive_a_restart() {
+fn tasks_survive_a_restart() {
     let mut server = Server::start(DATABASE);
     let task = server.user("alice").create("Still here");
     server.signal("TERM");

@@ -1,4 +1,4 @@
-//! What holds for every field of a task, read off the document: a field that is left out somewhere fails here by its name.
+//! Rules for every field of a task. The fields come from the document, so a missing one fails here by its name.
 
 use api_tests::{Document, Server};
 use serde_json::{Map, Value, json};
@@ -42,7 +42,7 @@ fn bodies() -> [Map<String, Value>; 2] {
 }
 
 #[test]
-fn every_field_of_a_create_is_kept_and_answered_again_under_its_key() {
+fn every_field_of_a_create_is_stored_and_replayed_for_its_key() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let default = alice.create("default");

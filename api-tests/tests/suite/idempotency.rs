@@ -14,7 +14,7 @@ fn replayed(answer: &Answer) -> bool {
     answer.header("idempotency-replayed") == "true"
 }
 
-/// Makes every key look older.
+/// Makes all keys older.
 fn age(server: &Server, seconds: i64) {
     server.sql(&match DATABASE {
         Database::Sqlite => format!("UPDATE idempotency_keys SET created_at = created_at - {seconds} * 1000000"),
@@ -25,7 +25,7 @@ fn age(server: &Server, seconds: i64) {
 const DAY: i64 = 24 * 60 * 60;
 
 #[test]
-fn a_create_that_is_repeated_under_its_key_is_answered_as_the_first_time() {
+fn a_repeated_create_with_the_same_key_gets_the_first_answer() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let body = json!({ "title": "Buy milk", "due_date": "2026-12-01T00:00:00Z" });
@@ -44,7 +44,7 @@ fn a_create_that_is_repeated_under_its_key_is_answered_as_the_first_time() {
 }
 
 #[test]
-fn the_first_answer_is_repeated_even_when_the_task_has_changed_or_gone() {
+fn the_first_answer_is_replayed_even_if_the_task_was_changed_or_deleted() {
     let mut server = Server::start(DATABASE);
     let alice = server.user("alice");
     let body = json!({ "title": "Buy milk" });
@@ -106,7 +106,7 @@ fn another_body_under_a_key_is_refused() {
 }
 
 #[test]
-fn keys_are_the_users_own() {
+fn each_user_has_their_own_keys() {
     let server = Server::start(DATABASE);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let first = create(&alice, "k", &json!({ "title": "Alice's" }));
@@ -117,7 +117,7 @@ fn keys_are_the_users_own() {
 }
 
 #[test]
-fn a_refused_request_takes_no_key() {
+fn a_rejected_request_uses_no_key() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     assert_eq!(create(&alice, "k", &json!({ "title": "" })).problem(), "422 validation_failed");
@@ -126,7 +126,7 @@ fn a_refused_request_takes_no_key() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_and_not_ignored() {
+fn a_malformed_key_is_rejected_and_not_ignored() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let (longest, longer) = ("x".repeat(255), "x".repeat(256));
@@ -182,7 +182,7 @@ fn a_key_in_flight_is_answered_with_409() {
         let first = scope.spawn(|| {
             loop {
                 let answer = create(&alice, "k", &body);
-                // Refused while writes wait for too long, or while the second one has the key: it tries again.
+                // Rejected because a write waited too long, or the other request has the key: retry.
                 if answer.status == 201 {
                     break answer;
                 }
@@ -220,7 +220,7 @@ fn a_key_is_free_again_after_24_hours() {
 }
 
 #[test]
-fn expired_keys_are_removed_in_the_background_however_many_there_are() {
+fn any_number_of_expired_keys_is_removed_in_the_background() {
     let mut server = Server::start(DATABASE);
     let alice = server.user("alice");
     thread::scope(|scope| {

@@ -4,7 +4,7 @@ use serde_json::json;
 use crate::DATABASE;
 
 #[test]
-fn no_operation_of_the_document_and_no_verb_lets_a_user_see_or_touch_anothers_task() {
+fn no_operation_and_no_method_gives_access_to_another_users_task() {
     let server = Server::start(DATABASE);
     let (alice, mallory) = (server.user("alice"), server.user("mallory"));
     let task = alice.post("/api/tasks", &json!({ "title": "Alice's secret plan", "description": "hidden" })).json();
@@ -25,8 +25,11 @@ fn no_operation_of_the_document_and_no_verb_lets_a_user_see_or_touch_anothers_ta
                 };
                 let answer = mallory.send(request);
                 let what = format!("{verb} {path} {body:?}");
-                assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{what} tells Alice's title");
-                assert!(!String::from_utf8_lossy(&answer.body).contains("hidden"), "{what} tells Alice's description");
+                assert!(!String::from_utf8_lossy(&answer.body).contains("secret"), "{what} contains Alice's title");
+                assert!(
+                    !String::from_utf8_lossy(&answer.body).contains("hidden"),
+                    "{what} contains Alice's description"
+                );
                 if declared && path.contains("{id}") {
                     assert!([400, 403, 415, 422].contains(&answer.status), "{what} answers {}", answer.status);
                 }
@@ -37,7 +40,7 @@ fn no_operation_of_the_document_and_no_verb_lets_a_user_see_or_touch_anothers_ta
 }
 
 #[test]
-fn each_operation_on_anothers_task_is_forbidden() {
+fn each_operation_on_another_users_task_is_forbidden() {
     let server = Server::start(DATABASE);
     let (alice, mallory) = (server.user("alice"), server.user("mallory"));
     let task = alice.create("Alice's");
@@ -56,7 +59,7 @@ fn each_operation_on_anothers_task_is_forbidden() {
 }
 
 #[test]
-fn users_are_told_apart_by_every_character_of_their_id() {
+fn every_character_of_a_user_id_counts() {
     let server = Server::start(DATABASE);
     let long = "x".repeat(255);
     let users = [

@@ -20,7 +20,7 @@ fn the_newest_task_comes_first() {
 }
 
 #[test]
-fn a_list_can_be_of_one_status() {
+fn a_list_can_be_filtered_by_status() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     for (title, completed) in [("a", true), ("b", false), ("c", true)] {
@@ -33,7 +33,7 @@ fn a_list_can_be_of_one_status() {
 }
 
 #[test]
-fn titles_sort_without_regard_to_case_and_ties_by_id() {
+fn titles_sort_case_insensitively_and_ties_by_id() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     for title in ["b", "Zebra", "ÉTÉ", "a", "été", "B", "STRASSE", "straße", "Ω", "ω", "Z"] {

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use crate::DATABASE;
 
-/// A server that has ended, and left its database.
+/// The database of a server that has ended.
 fn ended() -> Server {
     let mut server = Server::start(DATABASE);
     server.kill();
@@ -33,7 +33,7 @@ fn migrations_go_up_down_and_up() {
 }
 
 #[test]
-fn a_schema_of_the_first_two_migrations_is_brought_up_to_date_with_its_tasks() {
+fn a_schema_of_the_first_two_migrations_is_updated_with_its_tasks() {
     let mut server = Server::start(DATABASE);
     let alice = server.user("alice");
     for (title, due_date) in [("b", None), ("C", Some("2026-12-02T00:00:00Z")), ("a", Some("2026-12-01T00:00:00Z"))] {
@@ -49,14 +49,14 @@ fn a_schema_of_the_first_two_migrations_is_brought_up_to_date_with_its_tasks() {
     while applied() > 2 {
         assert!(server.command(&["migrate", "down"]).status.success());
     }
-    // Some databases of the days before had no such index.
+    // Some older databases had no such index.
     server.sql("DROP INDEX tasks_by_status");
     let server = server.restart();
     assert_eq!(lists.map(|list| server.user("alice").list(list)), before);
 }
 
 #[test]
-fn a_schema_newer_than_the_program_is_refused() {
+fn a_schema_newer_than_the_program_is_rejected() {
     let server = ended();
     server.sql("INSERT INTO seaql_migrations VALUES ('m29991231_000001_from_the_future', 0)");
     let output = server.command(&["serve"]);

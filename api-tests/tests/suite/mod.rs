@@ -1,4 +1,4 @@
-//! Tests of one behaviour each, the same on every database.
+//! Tests of one behaviour each, which are the same for every database.
 
 mod conditional;
 mod durability;

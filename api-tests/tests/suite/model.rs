@@ -53,7 +53,7 @@ fn body(title_required: bool) -> impl Strategy<Value = Value> {
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
     let task = || 0..8_usize;
-    // Off by none, by one, or no condition at all; the steps add the version that the task has.
+    // The difference to the task's version, or `None` for no condition.
     let version = || prop::option::of(-1..=0_i64);
     let sample = prop::sample::select::<&'static str>;
     prop_oneof![
@@ -70,7 +70,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
 /// What one user should see.
 #[derive(Default)]
 struct Model {
-    /// Every task there ever was, in the order of creation: its representation, or `None` when it is deleted.
+    /// All tasks ever created, in order: the representation, or `None` if deleted.
     tasks: Vec<(Value, i64, bool)>,
     keys: HashMap<u8, (Value, Value)>,
 }
@@ -206,7 +206,7 @@ impl Model {
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{status} {sort} {order}");
     }
 
-    /// Path, representation, version of a task, and whether it is still there.
+    /// Path, representation and version of a task, and whether it still exists.
     fn pick(&self, index: usize) -> Option<(String, Value, i64, bool)> {
         let (task, version, alive) = self.tasks.get(index % self.tasks.len().max(1))?;
         Some((format!("/api/tasks/{}", task["id"].as_str().unwrap()), task.clone(), *version, *alive))
@@ -226,7 +226,7 @@ fn send(
 }
 
 #[test]
-fn random_operations_do_what_a_simple_model_does() {
+fn random_operations_match_a_simple_model() {
     let server = Server::start(DATABASE);
     let users = AtomicUsize::new(0);
     let config = Config { cases: 100, failure_persistence: None, ..Config::default() };

@@ -16,7 +16,7 @@ fn ids(tasks: &[Value]) -> Vec<&str> {
     tasks.iter().map(|task| task["id"].as_str().unwrap()).collect()
 }
 
-/// The statements that lists of every kind run, first pages and those behind them. The server must log SQL.
+/// The statements of all kinds of lists, for the first page and for later ones. The server must log SQL.
 pub(crate) fn statements(server: &Server) -> Vec<String> {
     let alice = server.user("alice");
     for n in 0..6 {
@@ -36,13 +36,13 @@ pub(crate) fn statements(server: &Server) -> Vec<String> {
     let mut statements: Vec<String> = sql.filter(|sql| !sql.starts_with("DELETE") && sql.contains("LIMIT")).collect();
     statements.sort();
     statements.dedup();
-    // In each direction, for one status and for all, the first page and one behind: by creation, by title, and by due date,
-    // which goes on among the undated from a position there.
+    // In each direction, for one status and for all, the first page and a later one: by creation, by title, and by due
+    // date, with one more that begins among the undated tasks.
     assert_eq!(statements.len(), 2 * 2 * (2 * 3 + 1), "{statements:#?}");
     statements
 }
 
-/// Thirty tasks with every mixture of status, equal and different titles, and due dates or none.
+/// Thirty tasks with all mixtures of status, equal and different titles, and due dates or none.
 fn fill(client: &Client) {
     for n in 0..30 {
         let due_date = (n % 3 != 0).then(|| format!("2026-12-{:02}T00:00:00Z", 1 + n % 4));
@@ -53,7 +53,7 @@ fn fill(client: &Client) {
 }
 
 #[test]
-fn pages_cover_a_list_exactly_once_in_every_order_and_status() {
+fn pages_contain_each_task_exactly_once_in_every_order_and_status() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     server.user("bob").create("not Alice's");
@@ -75,7 +75,7 @@ fn pages_cover_a_list_exactly_once_in_every_order_and_status() {
 }
 
 #[test]
-fn a_page_holds_as_many_tasks_as_asked_for_and_links_on_only_where_more_follow() {
+fn a_page_has_the_requested_size_and_a_link_only_if_more_tasks_follow() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     for n in 0..101 {
@@ -107,7 +107,8 @@ fn pages_stay_exact_while_tasks_before_them_come_and_go() {
             let whole = alice.list(&format!("?sort={sort}&order={order}"));
             let first = alice.get(&path);
             let page: Vec<Value> = serde_json::from_slice(&first.body).unwrap();
-            // The page's tasks go, its last one included, and others come at both ends of the order.
+            // The tasks of the page are deleted, including its last one, and others are created at both ends of the
+            // order.
             for task in &page {
                 assert_eq!(alice.delete(&format!("/api/tasks/{}", task["id"].as_str().unwrap())).status, 204);
             }
@@ -124,7 +125,7 @@ fn pages_stay_exact_while_tasks_before_them_come_and_go() {
 }
 
 #[test]
-fn a_cursor_that_is_garbled_or_of_another_list_is_refused() {
+fn a_malformed_cursor_or_one_of_another_list_is_rejected() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     fill(&alice);
@@ -166,7 +167,7 @@ fn a_cursor_that_is_garbled_or_of_another_list_is_refused() {
 }
 
 #[test]
-fn a_cursor_authorizes_nothing() {
+fn a_cursor_gives_no_access() {
     let server = Server::start(DATABASE);
     let (alice, mallory) = (server.user("alice"), server.user("mallory"));
     for n in 0..6 {
@@ -182,7 +183,7 @@ fn a_cursor_authorizes_nothing() {
 }
 
 #[test]
-fn a_cursor_outlives_a_restart() {
+fn a_cursor_survives_a_restart() {
     let mut server = Server::start(DATABASE);
     let alice = server.user("alice");
     fill(&alice);

@@ -16,7 +16,7 @@ use crate::DATABASE;
 const WRITES: usize = 1000;
 const WORKERS: usize = 16;
 
-/// Sends a create, and resets the connection when `sent` bytes are out and `read` bytes are in; gives those that came.
+/// Sends a create, and resets the connection after `sent` bytes out and `read` bytes in. Returns the received bytes.
 fn create_and_reset(address: &str, request: &[u8], sent: usize, read: usize) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -31,18 +31,18 @@ fn create_and_reset(address: &str, request: &[u8], sent: usize, read: usize) -> 
             }
         }
     }
-    // Without lingering a close is a reset.
+    // Without lingering, closing sends a reset.
     SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
 #[test]
 fn a_client_that_resets_at_any_moment_and_retries_with_its_key_ends_with_exactly_one_task() {
-    resets_double_nothing_and_lose_nothing(&Server::start(DATABASE));
+    check_that_resets_neither_duplicate_nor_lose(&Server::start(DATABASE));
 }
 
-/// A thousand creates whose connections are reset at every offset, each retried until it is answered.
-pub(crate) fn resets_double_nothing_and_lose_nothing(server: &Server) {
+/// A thousand creates with connections that are reset at every offset. Each is retried until it is answered.
+pub(crate) fn check_that_resets_neither_duplicate_nor_lose(server: &Server) {
     let seed: u32 = std::env::var("SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
     println!("to repeat: SEED={seed}");
     let acknowledged = Mutex::new(HashMap::new());
@@ -60,10 +60,10 @@ pub(crate) fn resets_double_nothing_and_lose_nothing(server: &Server) {
                         body.len()
                     );
                     let request = format!("{head}{body}").into_bytes();
-                    // Half of them at each offset of the request, half while the write is under way or answered.
+                    // Half of them at each offset of the request, half during the write or the answer.
                     let sent = if write % 2 == 0 { write / 2 % request.len() } else { request.len() };
                     let answer = create_and_reset(server.address(), &request, sent, random.random_range(0..400));
-                    // What came of the answer may end anywhere: a path counts when the line behind it has begun.
+                    // The received answer may end anywhere. A path is complete if the next line has begun.
                     let path = answer.split_once("location: ").and_then(|(_, rest)| rest.split_once("\r\n"));
                     if let Some((path, _)) = path {
                         acknowledged.lock().unwrap().insert(write, path.to_owned());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 
 #[test]
-fn a_created_task_is_answered_whole_and_read_back_the_same() {
+fn a_created_task_is_returned_completely_and_reads_the_same() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let body = json!({
@@ -28,7 +28,7 @@ fn a_created_task_is_answered_whole_and_read_back_the_same() {
 }
 
 #[test]
-fn a_title_is_all_that_a_task_needs() {
+fn a_task_needs_only_a_title() {
     let server = Server::start(DATABASE);
     let task = server.user("alice").create("\u{a0} Buy milk\n");
     assert_eq!(task["title"], "Buy milk", "white space around a title is removed");
@@ -131,7 +131,7 @@ fn completing_without_a_body_or_with_null_flips_and_with_one_sets() {
 }
 
 #[test]
-fn of_many_flips_at_once_none_is_lost() {
+fn no_concurrent_toggle_is_lost() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let id = alice.create("Flip me")["id"].as_str().unwrap().to_owned();
@@ -151,7 +151,7 @@ fn of_many_flips_at_once_none_is_lost() {
 }
 
 #[test]
-fn of_many_who_set_the_state_at_once_each_is_answered_the_state_it_set() {
+fn each_concurrent_request_that_sets_the_state_gets_that_state() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let path = format!("/api/tasks/{}/complete", alice.create("Set me")["id"].as_str().unwrap());
@@ -163,7 +163,7 @@ fn of_many_who_set_the_state_at_once_each_is_answered_the_state_it_set() {
                     let completed = (client + n) % 2 == 0;
                     let answer = alice.patch(path, Some(&json!({ "completed": completed })));
                     let version: u64 = answer.header("etag").trim_matches('"').parse().unwrap();
-                    // It began open, with version 1, and every change is to the other state.
+                    // It began pending, with version 1, and every change toggles it.
                     assert_eq!(answer.json()["completed"], completed);
                     assert_eq!(version.is_multiple_of(2), completed, "version {version}");
                 }
@@ -216,7 +216,7 @@ fn text_comes_back_as_it_was_sent() {
 }
 
 #[test]
-fn updated_at_never_goes_back_whatever_the_clock_says() {
+fn updated_at_never_goes_back_even_if_the_clock_does() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let task = alice.create("changed by an instance whose clock is ahead");

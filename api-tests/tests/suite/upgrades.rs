@@ -1,5 +1,5 @@
-//! What a release has left in a database, and in the hands of its clients, is good after an upgrade. `api-tests/released/dump`
-//! has written it down.
+//! The data of a release, in its database and at its clients, works after an upgrade. `api-tests/released/dump`
+//! has recorded it.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ fn releases() -> Vec<PathBuf> {
     folders
 }
 
-/// A server on the database that the release has left, and what the release answered.
+/// A server on the database of the release, and the answers of the release.
 fn upgraded(release: &Path) -> (Server, Value) {
     let kind = format!("{DATABASE:?}").to_lowercase();
     let read = |suffix: &str| fs::read_to_string(release.join(format!("{kind}.{suffix}"))).unwrap();
@@ -31,7 +31,7 @@ fn upgraded(release: &Path) -> (Server, Value) {
             let data = server.folder().join("data");
             fs::remove_dir_all(&data).unwrap();
             fs::create_dir(&data).unwrap();
-            // Keys live for a day.
+            // Keys expire after a day.
             let young = "UPDATE idempotency_keys SET created_at = unixepoch() * 1000000";
             server.sqlite().execute_batch(&format!("PRAGMA foreign_keys = OFF; {} {young}", read("sql"))).unwrap();
         }
@@ -44,13 +44,13 @@ fn upgraded(release: &Path) -> (Server, Value) {
     (server.restart(), serde_json::from_str(&read("json")).unwrap())
 }
 
-/// Whether the task is the same in all fields that the other one has: later releases add some.
+/// Whether the task has the same fields as the other one; it may have more, because later releases add some.
 fn has_all_of(task: &Value, older: &Value) -> bool {
     older.as_object().unwrap().iter().all(|(name, value)| task[name] == *value)
 }
 
 #[test]
-fn a_key_that_was_used_before_an_upgrade_is_honoured_after_it() {
+fn a_key_from_before_an_upgrade_works_after_it() {
     for release in releases() {
         let (server, answers) = upgraded(&release);
         for create in answers["creates"].as_array().unwrap() {
@@ -67,7 +67,7 @@ fn a_key_that_was_used_before_an_upgrade_is_honoured_after_it() {
 }
 
 #[test]
-fn a_cursor_that_was_handed_out_before_an_upgrade_leads_on_after_it() {
+fn a_cursor_from_before_an_upgrade_works_after_it() {
     for release in releases() {
         let (server, answers) = upgraded(&release);
         for page in answers["pages"].as_array().unwrap() {

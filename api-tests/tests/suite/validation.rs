@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 
 #[test]
-fn a_body_with_five_violations_names_all_five() {
+fn a_body_with_five_violations_gets_all_five() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let body = json!({ "title": " ", "description": "x".repeat(1001), "completed": "yes", "due_date": "tomorrow", "priority": 1 });
@@ -15,7 +15,7 @@ fn a_body_with_five_violations_names_all_five() {
 }
 
 #[test]
-fn each_rule_of_a_field_is_kept() {
+fn each_rule_of_a_field_is_enforced() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let with = |field: &str, value: Value| {
@@ -69,7 +69,7 @@ fn each_rule_of_a_field_is_kept() {
 }
 
 #[test]
-fn the_longest_texts_are_taken() {
+fn the_longest_texts_are_accepted() {
     let server = Server::start(DATABASE);
     let alice = server.user(&"🎉".repeat(255));
     // U+0390 grows from two bytes to six when its case is folded: no text makes a longer key.
@@ -84,7 +84,7 @@ fn the_longest_texts_are_taken() {
 }
 
 #[test]
-fn null_clears_only_what_may_be_empty() {
+fn null_clears_only_optional_fields() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let task = alice.create("Buy milk");
@@ -95,7 +95,7 @@ fn null_clears_only_what_may_be_empty() {
 }
 
 #[test]
-fn completing_takes_a_body_of_one_boolean_or_none() {
+fn completing_accepts_a_body_with_one_boolean_or_no_body() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let task = alice.create("Buy milk");
@@ -114,7 +114,7 @@ fn completing_takes_a_body_of_one_boolean_or_none() {
 }
 
 #[test]
-fn a_body_that_is_no_object_is_refused_and_the_server_lives_on() {
+fn a_body_that_is_not_an_object_is_rejected_and_the_server_continues() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
@@ -260,7 +260,7 @@ fn a_body_must_be_declared_as_json() {
 }
 
 #[test]
-fn no_operation_takes_a_query_parameter_that_the_document_does_not_declare() {
+fn every_operation_rejects_undeclared_query_parameters() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let task = alice.create("Buy milk");
@@ -273,7 +273,7 @@ fn no_operation_takes_a_query_parameter_that_the_document_does_not_declare() {
 }
 
 #[test]
-fn a_query_parameter_keeps_its_rules() {
+fn the_rules_of_query_parameters_are_enforced() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     for (query, places) in [
@@ -292,7 +292,7 @@ fn a_query_parameter_keeps_its_rules() {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_the_order_of_the_contract() {
+fn errors_are_reported_in_the_order_of_the_contract() {
     let server = Server::start(DATABASE);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let id = bob.create("Bob's")["id"].as_str().unwrap().to_owned();
@@ -306,7 +306,7 @@ fn what_is_wrong_is_told_in_the_order_of_the_contract() {
 }
 
 #[test]
-fn what_is_wrong_with_the_query_and_the_body_is_told_together_and_after_what_is_wrong_with_the_form() {
+fn violations_of_query_and_body_are_reported_together_and_after_malformed_requests() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let wrong = json!({ "title": 1, "colour": "red" });

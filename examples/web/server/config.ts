@@ -5,25 +5,25 @@ import { dirname } from "node:path";
 const { env } = process;
 const port = Number(env.PORT ?? 3000);
 
-/** What the environment says. */
+/** The configuration from the environment. */
 export const config = {
   host: env.HOST ?? "127.0.0.1",
   port,
-  /** Where browsers find this server; issuer and audience of its tokens. */
+  /** The address of this server for browsers, and the issuer and audience of its tokens. */
   url: new URL(env.BETTER_AUTH_URL ?? `http://localhost:${port}`).origin,
   apiUrl: new URL(env.API_URL ?? "http://localhost:8000"),
   secret: env.BETTER_AUTH_SECRET ?? developmentSecret(),
   database: env.AUTH_DATABASE ?? "data/auth.db",
   tokenLifetime: env.AUTH_TOKEN_LIFETIME ?? "15m",
-  /** Seconds for which a key signs; it is published, and so verifies, for thirty days more. */
+  /** Seconds for which a key signs. It is published, and so verifies, for thirty more days. */
   keyLifetime: Number(env.AUTH_KEY_LIFETIME ?? 30 * 24 * 3600),
-  /** Addresses whose `X-Forwarded-For` is believed. */
+  /** Addresses of proxies with a trusted `X-Forwarded-For`. */
   trustedProxies: (env.TRUSTED_PROXIES ?? "127.0.0.1,::1").split(","),
 };
 
 mkdirSync(dirname(config.database), { recursive: true, mode: 0o700 });
 
-/** A secret that is kept, so that sessions outlive a restart. */
+/** A stored secret, so that sessions survive a restart. */
 function developmentSecret(): string {
   if (env.NODE_ENV === "production")
     throw new Error("BETTER_AUTH_SECRET is not set; openssl rand -base64 32 makes one");

@@ -44,7 +44,7 @@ const server = serve({ fetch: site.fetch, hostname: config.host, port: config.po
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     server.close(() => process.exit());
-    // Browsers keep connections that they may never use.
+    // Browsers keep unused connections open.
     setTimeout(() => process.exit(), 2000);
   });
 }

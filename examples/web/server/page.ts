@@ -1,4 +1,4 @@
 import { config } from "./config";
 
-/** The address of the API is told at run time, so that one build serves any. */
+/** The page gets the address of the API at run time, so that one build works with any API. */
 export const withApiUrl = (html: string) => html.replace("%API_URL%", config.apiUrl.href);

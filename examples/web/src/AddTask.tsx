@@ -10,7 +10,7 @@ export function AddTask({ say }: { say: (message: string) => void }) {
   const api = useApi();
   const queries = useQueryClient();
   const [draft, setDraft] = useState(empty);
-  // The same key until the text changes: when an answer was lost, adding again makes no second task.
+  // The same key until the text changes: after a lost answer, adding again creates no second task.
   const key = useRef(newIdempotencyKey());
   const replace = (next: Draft) => {
     key.current = newIdempotencyKey();

@@ -6,7 +6,7 @@ import { Logo } from "./icons";
 import { SignIn } from "./SignIn";
 import { Tasks } from "./Tasks";
 
-// Not a task later, as is the default: a checkbox would jump back in between.
+// Not in a later task, as by default: a checkbox would jump back in between.
 notifyManager.setScheduler(queueMicrotask);
 
 export function App() {
@@ -70,7 +70,7 @@ function SignedIn({ user, onOtherUser, onEnd }: SignedInProps) {
     const queries = new QueryClient({
       queryCache: new QueryCache({ onError }),
       mutationCache: new MutationCache({ onError }),
-      // `api` tries again by itself; being offline is an error to show, not a reason to wait.
+      // `api` retries by itself. Being offline is an error to show, not a reason to wait.
       defaultOptions: { queries: { retry: false, networkMode: "always" }, mutations: { networkMode: "always" } },
     });
     return { api: createApi(user.id), queries };

@@ -7,7 +7,7 @@ import { formatTime } from "./time";
 
 type EditTaskProps = { id: string; onSave: (task: Task) => void; onCancel: () => void };
 
-/** Edits the task as it is on the server: what the user changes lies over what was read. */
+/** Edits the newest version on the server, with the user's changes applied to it. */
 export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
   const api = useApi();
   const queries = useQueryClient();

@@ -2,7 +2,7 @@ import { type ComponentProps, useId } from "react";
 
 type FieldProps = { label: string; hint?: string | undefined; error?: string | undefined };
 
-/** A labelled input, or a textarea where it has `rows`, with what is wrong with it. */
+/** A labelled input (or a textarea if it has `rows`) with its error. */
 export function Field({ label, hint, error, ...props }: FieldProps & ComponentProps<"input"> & { rows?: number }) {
   const id = useId();
   const Control = (props.rows ? "textarea" : "input") as "input";

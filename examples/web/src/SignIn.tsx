@@ -2,7 +2,7 @@ import { type FormEvent, useState } from "react";
 import { auth } from "./auth";
 import { Field } from "./Field";
 
-/** Signs in or up; the session that follows takes this form away. */
+/** Signs in or up. The new session replaces this form. */
 export function SignIn({ notice }: { notice: string }) {
   const [isNew, setIsNew] = useState(false);
   const [pending, setPending] = useState(false);

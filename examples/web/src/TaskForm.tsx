@@ -4,7 +4,7 @@ import { explain, violations } from "./api";
 import { Field } from "./Field";
 import { fromInput, toInput } from "./time";
 
-/** A task as its inputs hold it. */
+/** The values of the inputs. */
 export type Draft = { title: string; description: string; due_date: string };
 
 export const toDraft = (task: Task): Draft => ({
@@ -26,12 +26,12 @@ type TaskFormProps = {
   onSubmit: () => void;
   error: Error | null;
   hints?: Partial<Draft>;
-  /** Whether to tuck away all but the title. */
+  /** Whether to hide everything except the title. */
   compact?: boolean;
   children: ReactNode;
 };
 
-/** Names every violation of the contract at its field, and any other error above the buttons. */
+/** Shows every violation at its field, and any other error above the buttons. */
 export function TaskForm({ label, draft, onChange, onSubmit, error, hints, compact, children }: TaskFormProps) {
   const form = useRef<HTMLFormElement>(null);
   const wrong = violations(error);

@@ -19,18 +19,18 @@ export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: only the removal of the row may run it, never a new onLeave.
   useLayoutEffect(() => {
     const node = row.current;
-    // Keyboard focus must not fall out of the page with the row that has it.
+    // If the row with the keyboard focus is removed, the focus must not leave the page.
     return () => {
       if (node?.contains(document.activeElement)) onLeave();
     };
   }, []);
-  // The row of a task that is gone cannot tell of it.
+  // The row of a deleted task cannot show the message itself.
   const onError = (error: Error) => statusOf(error) === 404 && say(explain(error));
   const reload = () => queries.invalidateQueries({ queryKey: ["tasks"] });
 
   const complete = useMutation({
     mutationFn: async (completed: boolean) => unwrap(await api.completeTask(task.id, { completed })),
-    // In order, where the user is faster than the network.
+    // In order, if the user is faster than the network.
     scope: { id: task.id },
     onSuccess: ({ completed }) => say(completed ? `Completed “${task.title}”.` : `“${task.title}” is pending again.`),
     onError,

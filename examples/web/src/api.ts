@@ -20,7 +20,7 @@ const ApiContext = createContext<ReturnType<typeof createApi> | undefined>(undef
 export const ApiProvider = ApiContext.Provider;
 export const useApi = () => useContext(ApiContext)!;
 
-/** The status of the answer that is this error; undefined where there was none. */
+/** The status of an error's answer; undefined if there was no answer. */
 export const statusOf = (error: Error | null) => (error instanceof TodoApiError ? error.response.status : undefined);
 export const isSignedOut = (error: Error) => error instanceof SessionEnded || statusOf(error) === 401;
 
@@ -35,13 +35,13 @@ export function violations(error: Error | null): Record<string, string> {
   );
 }
 
-/** An error in words for the user. */
+/** The text of an error for the user. */
 export function explain(error: Error): string {
   switch (statusOf(error)) {
     case undefined:
       return "The server cannot be reached. Check your connection and try again.";
     case 404:
-      return "This task is no longer there.";
+      return "This task no longer exists.";
     case 412:
       return "This task was changed elsewhere. This is its newest version, with your changes: save again to keep them.";
     case 503:

@@ -1,4 +1,4 @@
-//! From a URL to a connection: host by host, each within a bound.
+//! Connects to the hosts of a URL one after the other, with a time limit for each.
 
 use tokio::{net::lookup_host, time::timeout};
 use tokio_postgres::{Client, Config, Error, config::Host};
@@ -7,10 +7,10 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::{connection::Connection, sqlstate::on_connect, tls};
 use crate::db::{DbError, url::PostgresServer};
 
-/// The port of a host that names none.
+/// The port of a host without one.
 const DEFAULT_PORT: u16 = 5432;
 
-/// What it takes to connect.
+/// Connects to a server.
 #[derive(Clone)]
 pub(super) struct Connector {
     server: PostgresServer,
@@ -29,11 +29,11 @@ impl Connector {
         Ok(Self { server, tls })
     }
 
-    /// A connection to the first host that takes it, and the work of driving it, which ends when the connection does.
+    /// Connects to the first host that accepts it. Also returns the future that drives the connection and ends with it.
     ///
     /// # Errors
     ///
-    /// The reason of each host: [`DbError::Refused`] where no further attempt will cure any of them.
+    /// The errors of all hosts: [`DbError::Refused`] if no retry can fix any of them, else [`DbError::Unavailable`].
     pub(super) async fn connect(&self) -> Result<(Client, impl Future<Output = Result<(), Error>> + use<>), DbError> {
         let (mut reasons, mut lasting) = (Vec::new(), true);
         for host in &self.server.hosts {
@@ -46,13 +46,13 @@ impl Connector {
                 reasons.push(error.text().to_owned());
             }
         }
-        // A name may have no address for the moment.
+        // A name without an address may get one later.
         let lasting = lasting && !reasons.is_empty();
         let reasons = if reasons.is_empty() { "the host has no address".to_owned() } else { reasons.join("; ") };
         Err(if lasting { DbError::Refused(reasons) } else { DbError::Unavailable(reasons) })
     }
 
-    /// The host by each of its addresses, so that one that is silent does not hide the next.
+    /// One configuration for each address of the host, so that a silent address does not hide the next one.
     async fn addresses(&self, host: &Config) -> Vec<Config> {
         let ([Host::Tcp(name)], []) = (host.get_hosts(), host.get_hostaddrs()) else { return vec![host.clone()] };
         let port = host.get_ports().first().copied().unwrap_or(DEFAULT_PORT);
@@ -61,19 +61,19 @@ impl Connector {
         addresses.map(|address| host.clone().hostaddr(address.ip()).clone()).collect()
     }
 
-    /// Connects to one address. The bound is for the whole of it, TLS and authentication included: a host may accept and
-    /// then say nothing.
+    /// Connects to one address. The time limit includes TLS and authentication: a host may accept the connection and
+    /// then send nothing.
     async fn connect_to(
         &self,
         config: Config,
     ) -> Result<(Client, impl Future<Output = Result<(), Error>> + use<>), DbError> {
         match timeout(self.server.connect_timeout, config.connect(self.tls.clone())).await {
             Ok(connected) => connected.map_err(|error| on_connect(&error)),
-            Err(_) => Err(DbError::Unavailable("the server does not answer".to_owned())),
+            Err(_) => Err(DbError::Unavailable("the server did not answer in time".to_owned())),
         }
     }
 
-    /// As [`Connector::connect`], for statements to be pipelined.
+    /// As [`Connector::connect`], but returns a [`Connection`] of the pool.
     pub(super) async fn open(&self) -> Result<(Connection, impl Future<Output = Result<(), Error>> + use<>), DbError> {
         let (client, driver) = self.connect().await?;
         Ok((Connection::new(client, self.tls.clone()), driver))

@@ -1,4 +1,12 @@
 //! One connection: statements are prepared once on it and may be pipelined.
+//!
+//! Three flags say what may happen to it:
+//!
+//! | flag | set | effect |
+//! |---|---|---|
+//! | `silent` | while a read is overdue, or the pool examines the connection | no new statements |
+//! | `changing` | from just before a change is sent until its answer | never cancelled; set aside if retired |
+//! | `retirement` | once, with the reason | no new statements; the pool replaces it |
 
 use std::{
     collections::HashMap,
@@ -29,20 +37,20 @@ const CANCEL_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Why a connection is replaced.
 pub(super) const SILENT: &str = "it does not answer";
-pub(super) const READ_ONLY: &str = "its server takes no changes";
+pub(super) const READ_ONLY: &str = "its server accepts no changes";
 
-/// A connection. Reads share one, a change has one for itself.
+/// A connection. Reads share one; a change has one for itself.
 pub(super) struct Connection {
     client: Client,
     tls: MakeRustlsConnect,
-    /// By their text.
+    /// The prepared statements, by their text.
     statements: RwLock<HashMap<String, tokio_postgres::Statement>>,
     in_flight: AtomicUsize,
-    /// Whether it must show that it answers before it is used again.
+    /// Whether it must answer before it gets another statement.
     silent: AtomicBool,
-    /// Whether a change was sent, rather than only prepared, and has had no answer yet.
+    /// Whether a change was sent, not only prepared, and has no answer yet.
     changing: AtomicBool,
-    /// Why it is to be replaced.
+    /// Why the pool must replace it.
     retirement: OnceLock<&'static str>,
     retired: Notify,
 }
@@ -53,10 +61,10 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// What a statement gave.
+/// The result of a statement.
 pub(super) struct Outcome {
     pub(super) rows: Vec<Row>,
-    /// How many rows it gave or changed.
+    /// Number of rows returned or changed.
     pub(super) affected: u64,
 }
 
@@ -74,43 +82,43 @@ impl Connection {
         }
     }
 
-    /// How many statements wait for their answer.
+    /// Number of statements that wait for their answer.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.load(Relaxed)
     }
 
-    /// Whether it may be given statements.
+    /// Whether it may get statements.
     pub(super) fn is_usable(&self) -> bool {
         !self.silent.load(Relaxed) && self.retirement.get().is_none() && !self.client.is_closed()
     }
 
-    /// Keeps statements away from it for a while, or no longer.
+    /// Keeps new statements away from it, or allows them again.
     pub(super) fn doubt(&self, doubt: bool) {
         self.silent.store(doubt, Relaxed);
     }
 
-    /// Has it replaced: nothing is sent on it from now on, and it ends when what was sent has ended.
+    /// Retires it: the pool replaces it, and it ends when the statements in flight have ended.
     pub(super) fn retire(&self, reason: &'static str) {
         // The first reason counts.
         let _ = self.retirement.set(reason);
         self.retired.notify_one();
     }
 
-    /// Waits until it is to be replaced, and says why.
+    /// Waits until it is retired. Returns the reason.
     pub(super) async fn retired(&self) -> &'static str {
         self.retired.notified().await;
         self.retirement.get().copied().unwrap_or_default()
     }
 
-    /// Waits until all that was sent before has ended, or the connection has.
+    /// Waits until all statements that were sent before have ended, or the connection has.
     pub(super) async fn drained(&self) {
         if self.client.simple_query("").await.is_ok() {
-            // Also a change whose caller has gone away.
+            // The answers come in order, so the change has ended, too, even if its caller is gone.
             self.changing.store(false, Relaxed);
         }
     }
 
-    /// Whether its server takes changes. Goes to the server behind what was sent before.
+    /// Asks the server whether it accepts changes. The answer comes after those of all earlier statements.
     pub(super) async fn is_writable(&self) -> Result<bool, Failure> {
         let _flight = Flight::begin(&self.in_flight);
         let messages = self.client.simple_query("SHOW transaction_read_only").await;
@@ -121,7 +129,8 @@ impl Connection {
         messages.map(|messages| messages.iter().any(is_off)).map_err(|error| on_statement(&error))
     }
 
-    /// Runs a read; at the deadline calls `overdue` and cancels it. Where not even that is answered, the connection is retired.
+    /// Runs a read. At the deadline, calls `overdue` and cancels the read. If that gets no answer either, retires the
+    /// connection.
     pub(super) async fn read(
         &self,
         statement: Bound<'_>,
@@ -131,7 +140,7 @@ impl Connection {
         let _flight = Flight::begin(&self.in_flight);
         let mut answer = pin!(async {
             match self.run(statement, false).await {
-                // The cancellation was meant for another read on this connection, or came late.
+                // The cancellation was for another read: PostgreSQL cancels the statement that runs at the moment.
                 Err(Failure::Cancelled(_)) if Instant::now() < deadline => self.run(statement, false).await,
                 answer => answer,
             }
@@ -143,7 +152,7 @@ impl Connection {
         self.silent.store(true, Relaxed);
         overdue();
         let (cancel, tls) = (self.client.cancel_token(), self.tls.clone());
-        // Where the connection was given to the changes meanwhile, it might hit one.
+        // The pool may have moved this connection to the changes in the meantime.
         if !self.is_changing() {
             tokio::spawn(async move { timeout(CANCEL_TIMEOUT, cancel.cancel_query(tls)).await });
         }
@@ -155,19 +164,20 @@ impl Connection {
         answer
     }
 
-    /// Runs a change, for as long as it takes.
+    /// Runs a change, without a time limit.
     pub(super) async fn change(&self, statement: Bound<'_>) -> Result<Outcome, Failure> {
         let answer = self.run(statement, true).await;
+        // If the caller drops this future before, `changing` stays set until `drained` has seen the answer.
         self.changing.store(false, Relaxed);
         answer
     }
 
-    /// Whether a change was sent that has had no answer yet: before that it certainly has not happened.
+    /// Whether a change was sent and has no answer yet. A change that was not sent has certainly not happened.
     pub(super) fn is_changing(&self) -> bool {
         self.changing.load(Relaxed)
     }
 
-    /// Runs a statement, for as long as it takes. A caller that goes away changes nothing: what was sent runs to its end.
+    /// Runs a statement, without a time limit. A statement that was sent runs to its end, even if the caller goes away.
     async fn run(&self, statement: Bound<'_>, change: bool) -> Result<Outcome, Failure> {
         match self.query(statement, change).await {
             Err(Failure::Stale(_)) => {
@@ -206,6 +216,7 @@ impl Connection {
     }
 }
 
+/// Counts a statement in flight until it is dropped.
 struct Flight<'a>(&'a AtomicUsize);
 
 impl<'a> Flight<'a> {

@@ -13,10 +13,10 @@ use crate::db::{
     migrate::{self, Migrations, Step},
 };
 
-/// Identifies the lock that migrations hold: any number, the same in every process.
+/// The key of the lock of migrations: any number, the same in all processes.
 const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 
-/// How the transaction of a migration begins. Its limits are its own, not those of the role.
+/// Begins the transaction of a migration, with its own limits instead of those of the role.
 const BEGIN: [&str; 4] = [
     "BEGIN",
     "SET LOCAL lock_timeout = 0",
@@ -25,8 +25,8 @@ const BEGIN: [&str; 4] = [
 ];
 
 impl Postgres {
-    /// Runs migrations on a connection of their own, inside one transaction under a lock that is released with it: both
-    /// pass through a pooler.
+    /// Runs migrations on their own connection, in one transaction, with a lock that ends with it. So they also work
+    /// through a pooler.
     pub(in crate::db) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
         let (client, driver) = self.connector.connect().await?;
         let driver = tokio::spawn(driver);
@@ -50,7 +50,7 @@ impl Postgres {
     }
 }
 
-/// The one connection over which SeaORM's migrator runs.
+/// The connection of SeaORM's migrator.
 #[derive(Clone)]
 struct Session(Arc<Client>);
 

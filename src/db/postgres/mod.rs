@@ -36,27 +36,28 @@ use super::{
     url::PostgresServer,
 };
 
-/// Time for the statements of one request to get a connection and be answered. Poolers take no time limit of ours, so we
-/// keep it.
+/// Time for all statements of a request, waiting for connections included. Poolers reject a `statement_timeout`, so the
+/// server measures the time itself.
 pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
-/// Pauses between attempts at a statement that conflicts with another transaction: the first, and the longest.
+/// Pauses between attempts if a statement conflicts with another transaction: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-/// The least time that a further attempt must have, so that its answer is most likely not cut off.
+/// Minimum time left for a retry: with less, the answer would most likely come too late.
 const ATTEMPT: Duration = Duration::from_millis(300);
-/// How many changes one row has in the database: where a connection does not answer, its change keeps a turn, and the next
-/// must not wait for that.
+/// Maximum number of changes of one row in the database. Two, because a change on a silent connection keeps its turn,
+/// and the next change must not wait for that.
 const ROW: usize = 2;
-/// Of four connections for changes, one tenant may have one.
+/// One tenant may use one of this many connections for changes.
 const SHARE: usize = 4;
-/// Whose change it is, which is nobody's where this is empty, and of which row, if there is one by now.
+
+/// The tenant of a change (empty for the server itself), and the row, if it exists already.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) tenant: &'a str,
     pub(super) row: Option<Uuid>,
 }
 
-/// What a change has while it may be in the database.
+/// The turns of a change, which it keeps while it may be in the database.
 type Held = (Option<Turn<Uuid>>, Turn<Arc<str>>);
 
 /// A PostgreSQL server and the connections to it.
@@ -66,13 +67,13 @@ pub(super) struct Postgres {
     pool: Arc<Pool>,
     rows: Arc<Turns<Uuid>>,
     tenants: Arc<Turns<Arc<str>>>,
-    /// What keeps the connections up; dropped, they end.
+    /// The tasks that keep the connections up. They end when this is dropped.
     keepers: Mutex<JoinSet<()>>,
     lanes: Lanes,
 }
 
 impl Postgres {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub(super) fn open(server: &PostgresServer, lanes: Lanes) -> Result<Self, DbError> {
         let read_only = server.target_session_attrs() == TargetSessionAttrs::Any;
         Ok(Self {
@@ -85,7 +86,7 @@ impl Postgres {
         })
     }
 
-    /// Starts to connect, and to keep connected.
+    /// Starts the tasks that connect and keep the connections up.
     pub(super) fn connect(&self) {
         let mut keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..self.lanes.reads + self.lanes.writes {
@@ -93,7 +94,8 @@ impl Postgres {
         }
     }
 
-    /// Runs a query; again where its connection is lost or another transaction is in its way, since that does no harm.
+    /// Runs a query. Repeats it if its connection is lost or it conflicts with another transaction: that is always
+    /// safe.
     pub(super) async fn read<E: Rows>(
         &self,
         statement: Bound<'_>,
@@ -110,7 +112,7 @@ impl Postgres {
                 Err(failure) => failure,
             };
             let passes = matches!(failure, Failure::Again(_) | Failure::Final(DbError::Unknown(_)));
-            if !passes || !rest(&mut pause, deadline).await {
+            if !passes || !wait_for_retry(&mut pause, deadline).await {
                 return Err(match failure.end() {
                     DbError::Unknown(text) => DbError::Unavailable(text),
                     error => error,
@@ -129,7 +131,7 @@ impl Postgres {
         decode::<E>(statement, self.change(subject, statement, deadline).await?)
     }
 
-    /// Runs a statement that changes rows; answers how many.
+    /// Runs a statement that changes rows, and returns their number.
     pub(super) async fn execute(
         &self,
         subject: Subject<'_>,
@@ -139,7 +141,7 @@ impl Postgres {
         Ok(self.change(subject, statement, deadline).await?.affected)
     }
 
-    /// Runs a statement that does all of what belongs together.
+    /// Runs inserts of which all happen, or none: here they are one statement.
     pub(super) async fn execute_together(
         &self,
         subject: Subject<'_>,
@@ -152,10 +154,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// Runs a change, again where it certainly has not happened and the next attempt may succeed.
+    /// Runs a change. Retries it if it was certainly not made and a retry may succeed.
     async fn change(&self, subject: Subject<'_>, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
         let turns = timeout_at(deadline, self.turns(subject)).await;
-        let waiting = "an earlier change of the same row or user has had no answer yet";
+        let waiting = "earlier changes of the same row or user are still waiting for the database";
         let mut turns = Some(turns.map_err(|_| DbError::Unavailable(waiting.to_owned()))?);
         let mut pause = PAUSE;
         loop {
@@ -168,14 +170,14 @@ impl Postgres {
             let passes = matches!(failure, Failure::Again(_) | Failure::ReadOnly(_));
             turns = if passes { lease.turns.take() } else { None };
             drop(lease);
-            if !passes || !rest(&mut pause, deadline).await {
+            if !passes || !wait_for_retry(&mut pause, deadline).await {
                 return Err(failure.end());
             }
         }
     }
 
-    /// Waits until the change may take a connection. The row comes first, so that those who wait for it take nothing from
-    /// the tenant's other changes.
+    /// Waits until the change may take a connection. The row comes first: a change that waits for its row must not use
+    /// a turn of the tenant's other changes.
     async fn turns(&self, Subject { tenant, row }: Subject<'_>) -> Held {
         let row = match row {
             Some(row) => Some(self.rows.turn(row).await),
@@ -184,14 +186,14 @@ impl Postgres {
         (row, self.tenants.turn(tenant.into()).await)
     }
 
-    /// Whether queries are answered and changes can be made.
+    /// Checks that the database answers queries and accepts changes.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
         let run = |sql: &str| Run::new(Sql::from(Statement::from_string(DbBackend::Postgres, sql)), Vec::new());
         if self.pool.is_doubtful() {
-            // The server may answer and yet commit nothing, as when the standby is away that it waits for.
-            match self.change(ITS_SUBJECT, run(HARMLESS_CHANGE).statement(), deadline).await {
-                // The role may have no right to this.
+            // The server may answer queries but commit nothing, for example if its synchronous standby is down.
+            match self.change(PING_SUBJECT, run(HARMLESS_CHANGE).statement(), deadline).await {
+                // `Internal`: the role may lack the right to change this table.
                 Ok(_) | Err(DbError::Internal(_)) => {}
                 Err(error) => return Err(error),
             }
@@ -214,14 +216,14 @@ impl Postgres {
     }
 }
 
-/// What cannot be done without a commit, and leaves everything as it is.
+/// A change that needs a commit, but leaves all values as they are.
 const HARMLESS_CHANGE: &str = "UPDATE seaql_migrations SET applied_at = applied_at \
                                WHERE version = (SELECT min(version) FROM seaql_migrations)";
-/// One at a time.
-const ITS_SUBJECT: Subject<'_> = Subject { tenant: "", row: Some(Uuid::nil()) };
+/// Concurrent pings share the turns of one row.
+const PING_SUBJECT: Subject<'_> = Subject { tenant: "", row: Some(Uuid::nil()) };
 
-/// Waits for some time before the next attempt; `false` where that would have too little time to be answered.
-async fn rest(pause: &mut Duration, deadline: Instant) -> bool {
+/// Waits before a retry. Returns false, at once, if the retry would have too little time.
+async fn wait_for_retry(pause: &mut Duration, deadline: Instant) -> bool {
     let next = Instant::now() + *pause;
     *pause = (*pause * 2).min(LONGEST_PAUSE);
     if next + ATTEMPT > deadline {

@@ -1,5 +1,5 @@
-//! What an error says about the statement that it answers: the one table, by SQLSTATE (PostgreSQL's appendix A) and by
-//! when the error comes.
+//! The meaning of PostgreSQL's errors for a statement, by SQLSTATE (appendix A of PostgreSQL's manual) and by the time
+//! of the error.
 
 use std::{error::Error as _, io};
 
@@ -10,15 +10,15 @@ use tokio_postgres::{
 
 use crate::db::DbError;
 
-/// Why a statement gave no result.
+/// Why a statement has no result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// For the caller.
+    /// The error for the caller.
     Final(DbError),
     /// Nothing was done, and the same statement may succeed the next time: a conflict with another transaction, or a
     /// connection that was lost before the statement was sent.
     Again(String),
-    /// Nothing was done: the server takes no changes, and will not while this connection lasts.
+    /// Nothing was done: the server accepts no changes on this connection.
     ReadOnly(String),
     /// Nothing was done: the server has forgotten the prepared statement, or the schema has changed under it.
     Stale(String),
@@ -33,7 +33,7 @@ impl From<DbError> for Failure {
 }
 
 impl Failure {
-    /// As the caller sees it when there is no time for another attempt.
+    /// The error for the caller if there is no time for a retry.
     pub(super) fn end(self) -> DbError {
         match self {
             Self::Final(error) => error,
@@ -44,25 +44,25 @@ impl Failure {
     }
 }
 
-/// What a SQLSTATE means for a statement that was sent.
+/// The meaning of a SQLSTATE for a statement that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Meaning {
     Unique,
     ForeignKey,
-    /// Rolled back, for a reason that may pass.
+    /// Rolled back, for a reason that may be temporary.
     Undone,
     Again,
     ReadOnly,
     Stale,
     Cancelled,
-    /// Done, or not.
+    /// Perhaps committed.
     Unknown,
-    /// A mistake of this program or of the schema.
+    /// A defect of this program or of the schema.
     Defect,
 }
 
-/// Codes and classes of an error with the severity ERROR, which ends the statement's transaction and leaves the connection
-/// as it is. The longest match counts; whatever is not listed is a [`Meaning::Defect`].
+/// Codes and classes of errors with the severity ERROR. Such an error ends the statement's transaction and leaves the
+/// connection usable. The longest match counts. All other codes are a [`Meaning::Defect`].
 const ON_STATEMENT: &[(&str, Meaning)] = &[
     // The connection, or a pooler's connection to the server, broke: perhaps in the middle of the commit.
     ("08", Meaning::Unknown),
@@ -80,26 +80,25 @@ const ON_STATEMENT: &[(&str, Meaning)] = &[
     // The server is about to end, or has crashed.
     ("57", Meaning::Unknown),
     ("57014", Meaning::Cancelled),
-    // A pooler says so for a server that it cannot connect to: the statement went nowhere.
+    // A pooler reports this if it cannot connect to the server: it has not sent the statement.
     ("57P03", Meaning::Undone),
-    // An error of the system, such as of its disk.
+    // An error of the operating system, such as a disk error.
     ("58", Meaning::Undone),
 ];
 
-/// What a SQLSTATE means for an attempt to connect: those that no further attempt will cure. All others may pass.
+/// The errors of a connection attempt that no retry can fix. All others may be temporary.
 const ON_CONNECT: &[&str] = &[
-    // The server does not offer what this program needs.
-    "0A000", // A parameter of `options` has a value that the server does not take.
-    "22023", // Wrong user, password or certificate.
-    "28",    // No such database.
-    "3D000", // The role may not connect, or a parameter of `options` is unknown.
-    "42",
+    "0A000", // The server lacks a feature that this program needs.
+    "22023", // The server rejects the value of a parameter of `options`.
+    "28",    // Wrong user, password or certificate.
+    "3D000", // No such database.
+    "42",    // The role may not connect, or a parameter of `options` is unknown.
 ];
 
-/// PgBouncer reports nearly everything by 08P01; this alone is for good.
+/// PgBouncer reports nearly all errors as 08P01. Only this one is permanent.
 const UNSUPPORTED_PARAMETER: &str = "unsupported startup parameter";
 
-/// Why there is no connection: the server is away, or will not have us.
+/// The error of a failed connection attempt: the server is unavailable, or rejects it.
 pub(super) fn on_connect(error: &Error) -> DbError {
     let text = text(error);
     let lasting = match error.as_db_error() {
@@ -113,7 +112,7 @@ pub(super) fn on_connect(error: &Error) -> DbError {
     if lasting { DbError::Refused(text) } else { DbError::Unavailable(text) }
 }
 
-/// Why a statement that was sent gave no result.
+/// The failure of a statement that was sent.
 pub(super) fn on_statement(error: &Error) -> Failure {
     let text = text(error);
     let Some(report) = error.as_db_error() else {
@@ -132,7 +131,7 @@ pub(super) fn on_statement(error: &Error) -> Failure {
     }
 }
 
-/// Why a statement could not be prepared: it was not run, whatever has happened to the connection.
+/// The failure of preparing a statement: it was not run, even if the connection is lost.
 pub(super) fn on_prepare(error: &Error) -> Failure {
     match on_statement(error) {
         Failure::Final(DbError::Unknown(text)) => Failure::Again(text),
@@ -147,7 +146,7 @@ fn meaning(report: &Report) -> Meaning {
     }
     let row = ON_STATEMENT.iter().filter(|(prefix, _)| code.starts_with(prefix)).max_by_key(|(prefix, _)| prefix.len());
     let meaning = row.map_or(Meaning::Defect, |(_, meaning)| *meaning);
-    // FATAL and PANIC end the session, at any moment of the statement.
+    // FATAL and PANIC end the session, perhaps after the commit.
     let ends = matches!(report.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
     if ends && code != "57P03" { Meaning::Unknown } else { meaning }
 }
@@ -156,13 +155,13 @@ fn is_lost(error: &Error) -> bool {
     error.is_closed() || error.source().is_some_and(<dyn std::error::Error>::is::<io::Error>)
 }
 
-/// Whether rustls rejected a certificate or the like.
+/// Whether the TLS handshake failed, for example because of an unknown certificate.
 fn is_tls(error: &Error) -> bool {
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     source.and_then(io::Error::get_ref).and_then(|source| source.downcast_ref::<rustls::Error>()).is_some()
 }
 
-/// The error with its causes, without the details of the server's own errors, which quote rows.
+/// The error with its causes, but without the `DETAIL` of PostgreSQL's errors, which quotes rows.
 fn text(error: &Error) -> String {
     if let Some(report) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", report.message(), report.code().code());

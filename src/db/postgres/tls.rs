@@ -1,4 +1,4 @@
-//! Whom to believe: rustls with the authorities that the URL names, or those of Mozilla's list.
+//! TLS to PostgreSQL: rustls with the authorities in the URL's `sslrootcert`, or Mozilla's list.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::{DbError, url::Tls};
 use crate::tls;
 
-/// The TLS side of connections; where TLS is off, it is asked for nothing.
+/// The TLS connector. It is not used if TLS is off.
 pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, DbError> {
     let (verify_host, authorities) = match tls {
         Tls::Off => (true, None),
@@ -38,7 +38,7 @@ pub(super) fn connector(tls: &Tls) -> Result<MakeRustlsConnect, DbError> {
     Ok(MakeRustlsConnect::new(config.with_no_client_auth()))
 }
 
-/// `sslmode=verify-ca`: everything is verified but for whom the certificate is.
+/// `sslmode=verify-ca`: verifies everything except the certificate's host name.
 #[derive(Debug)]
 struct AnyHost(Arc<WebPkiServerVerifier>);
 
@@ -51,7 +51,7 @@ impl ServerCertVerifier for AnyHost {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        // The name is the last thing that is verified.
+        // The name is verified last, so everything else is valid.
         match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },

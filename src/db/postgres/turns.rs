@@ -1,4 +1,8 @@
-//! Turns: so that whoever makes many changes does not take the connections that the others need.
+//! Turns: limits on the changes of one row or one user, so that a busy row or user cannot take all connections.
+//!
+//! A change first waits for a turn of its row and then for a turn of its user, and only then for a connection. It keeps
+//! both turns until the database has answered, also when its connection is set aside (except if the database is away,
+//! see `Pool::lost`). Turns are given in order of arrival.
 
 use std::{
     collections::HashMap,
@@ -9,16 +13,17 @@ use std::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// A bound to the changes in the database that have something in common, such as their tenant or their row. Further ones
-/// wait, first come first served.
+/// A limit on the changes with the same key (a row or a tenant) that may be in the database at a time. Further ones
+/// wait, in order of arrival.
 pub(super) struct Turns<K> {
     bound: usize,
-    /// What the changes that are in the database or waiting have in common.
+    /// The keys of the changes that have a turn or wait for one. A queue is removed with its last change.
     queues: Mutex<HashMap<K, Queue>>,
 }
 
 struct Queue {
     turns: Arc<Semaphore>,
+    /// Changes that have a turn or wait for one.
     changes: usize,
 }
 
@@ -33,8 +38,10 @@ impl<K: Eq + Hash + Clone> Turns<K> {
         Arc::new(Self { bound, queues: Mutex::default() })
     }
 
-    /// Waits until one more change of this key may be made.
+    /// Waits for a turn of this key.
     pub(super) async fn turn(self: &Arc<Self>, key: K) -> Turn<K> {
+        // Counted before the wait, so that the queue stays, and uncounted by `Turn`'s drop, even if the caller goes
+        // away.
         let (mut turn, turns) = self.enter(key);
         // The semaphore is never closed.
         turn.permit = turns.acquire_owned().await.ok();
@@ -56,7 +63,7 @@ impl<K> Turns<K> {
     }
 }
 
-/// A change that waits for its turn or has it, until this is dropped.
+/// A change that waits for its turn or has it. Dropping it gives the turn to the next one.
 #[derive(Debug)]
 pub(super) struct Turn<K: Eq + Hash> {
     all: Arc<Turns<K>>,

@@ -1,4 +1,4 @@
-//! Values of SeaORM as PostgreSQL takes and gives them.
+//! Conversions between values of SeaORM and of PostgreSQL.
 
 use bytes::BytesMut;
 use chrono::{DateTime, Utc};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::DbError;
 
-/// A value as a parameter, of the type that the statement gives it.
+/// A value as a parameter, with the type that PostgreSQL expects in that place.
 #[derive(Debug)]
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
 
@@ -38,7 +38,7 @@ impl ToSql for Parameter<'_> {
     to_sql_checked!();
 }
 
-/// An integer literal takes the width that its place in the statement has.
+/// An integer, in the width that PostgreSQL expects in that place.
 fn integer(value: Option<i64>, kind: &Type, out: &mut BytesMut) -> Written {
     match *kind {
         Type::INT4 => value.map(i32::try_from).transpose()?.to_sql(kind, out),
@@ -47,7 +47,7 @@ fn integer(value: Option<i64>, kind: &Type, out: &mut BytesMut) -> Written {
     }
 }
 
-/// A column as the entity's column type reads it.
+/// The value of a column, by the entity's column type.
 pub(super) fn value(row: &Row, index: usize, kind: &ColumnType) -> Result<Value, DbError> {
     fn read<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<Option<T>, DbError> {
         row.try_get(index).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))

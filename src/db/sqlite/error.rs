@@ -1,4 +1,4 @@
-//! What a result code of SQLite says about the change that met it: the one table, by when the error comes.
+//! The meaning of SQLite's result codes for a change, by the time of the error.
 
 use rusqlite::{
     Error, ErrorCode,
@@ -7,7 +7,7 @@ use rusqlite::{
 
 use crate::db::DbError;
 
-/// The error of a statement, which changed nothing: only a COMMIT marks the last frame in the log.
+/// The error of a statement. It changed nothing: changes count only after a COMMIT.
 pub(super) fn failed(error: Error) -> DbError {
     let text = error.to_string();
     let Error::SqliteFailure(cause, _) = error else { return DbError::Internal(text) };
@@ -30,12 +30,12 @@ pub(super) fn failed(error: Error) -> DbError {
     }
 }
 
-/// The error of a COMMIT. Its frames may stand in the log, whole, and count after a restart, even though SQLite has rolled
-/// the transaction back.
+/// The error of a COMMIT. SQLite has rolled the transaction back, but the log may contain all of its frames. Then a
+/// restart applies them.
 pub(super) fn commit_failed(error: Error) -> DbError {
     match error.sqlite_error_code() {
-        // Nothing is written before the lock is held and the constraints are met; a full disk cuts off the last frame. Where
-        // the log's index cannot grow, which comes after that, the error is another (SQLITE_IOERR_SHMSIZE).
+        // SQLite checks the lock and the constraints before it writes, and a full disk cuts off the last frame. If the
+        // log's index cannot grow, which comes later, the error is another one (SQLITE_IOERR_SHMSIZE).
         Some(
             ErrorCode::ConstraintViolation | ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull,
         ) => failed(error),
@@ -43,7 +43,7 @@ pub(super) fn commit_failed(error: Error) -> DbError {
     }
 }
 
-/// Whether another process is in the way.
+/// Whether another process holds a lock.
 pub(super) fn is_busy(error: &Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_code_has_its_meaning_by_when_it_comes() {
+    fn the_meaning_of_a_code_depends_on_its_time() {
         type Kind = fn(String) -> DbError;
         let (unique, foreign_key): (Kind, Kind) = (DbError::Unique, DbError::ForeignKey);
         let (unavailable, internal, unknown): (Kind, Kind, Kind) =

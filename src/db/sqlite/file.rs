@@ -1,4 +1,4 @@
-//! The file of a database: created for its owner alone, and watched for being moved, removed or replaced.
+//! The database file. The server creates it for its owner alone, and notices if it is moved, removed or replaced.
 
 use std::{
     ffi::OsString,
@@ -18,16 +18,16 @@ use super::{
 };
 use crate::db::{DbError, url::SqliteFile};
 
-/// How long the first of several that start at once may take to prepare the file.
+/// Longest wait for another process that prepares the file at the same time.
 const PREPARATION: Duration = Duration::from_secs(10);
-/// Time between two attempts at a lock for which SQLite does not wait.
+/// Pause between two attempts to get a lock that SQLite does not wait for.
 const PAUSE: Duration = Duration::from_millis(5);
-/// How much room a disk that was full must have again: as much as some large changes need.
+/// Bytes that must be free on a disk that was full: enough for some large changes.
 const ROOM: usize = 256 * 1024;
-/// Rights of others than the owner.
+/// Permissions of group and others.
 const OTHERS: u32 = 0o077;
 
-/// Opens the file for writing, and creates it where that is wanted.
+/// Opens the file for writing. Creates it if the URL asks for it.
 pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
     let path = file.path.as_path();
     let found = if file.create { create(path) } else { fs::metadata(path).map(drop) };
@@ -36,13 +36,13 @@ pub(super) fn open(file: &SqliteFile) -> Result<Connection, DbError> {
         return Err(DbError::Unsuitable(format!("{}: is a folder; name a file in it", path.display())));
     }
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    log_ahead(&connection, path)?;
+    use_write_ahead_log(&connection, path)?;
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
     Ok(connection)
 }
 
-/// A full disk may get room; a path that leads nowhere takes a person.
+/// The error of a path. A retry may help if the disk is full, but somebody must correct a wrong path.
 fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     let text = format!("{}: {error}", file.path.display());
     match error.kind() {
@@ -56,7 +56,7 @@ fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     }
 }
 
-/// Creates the file for its owner alone, whatever the umask. SQLite gives its other files the same mode.
+/// Creates the file for its owner alone, independent of the umask. SQLite gives its other files the same mode.
 fn create(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -67,8 +67,8 @@ fn create(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Sees that the file has a write-ahead log. To change to that takes an exclusive lock, for which SQLite does not wait.
-fn log_ahead(connection: &Connection, path: &Path) -> Result<(), DbError> {
+/// Switches the file to a write-ahead log. This needs an exclusive lock, and SQLite does not wait for it.
+fn use_write_ahead_log(connection: &Connection, path: &Path) -> Result<(), DbError> {
     let started = Instant::now();
     loop {
         let journal = connection
@@ -90,8 +90,8 @@ fn log_ahead(connection: &Connection, path: &Path) -> Result<(), DbError> {
     }
 }
 
-/// Warns of a file that others than its owner may read or change.
-pub(super) fn warn_of_others(path: &Path) {
+/// Warns if users other than the owner may read or change the file.
+pub(super) fn warn_if_shared(path: &Path) {
     if let Ok(metadata) = fs::metadata(path)
         && metadata.mode() & OTHERS != 0
     {
@@ -100,16 +100,16 @@ pub(super) fn warn_of_others(path: &Path) {
     }
 }
 
-/// The files that are open: the database, its log, and the memory that processes share.
+/// The open files: the database, its log, and the memory that processes share.
 #[derive(Debug)]
 pub(super) struct Files(Vec<(PathBuf, Identity)>);
 
 type Identity = Option<(u64, u64)>;
 
 impl Files {
-    /// Those of a database on which a connection has read already: until then it has only the first of them.
+    /// The files of a database. A connection must have read from it before: the first read creates the other two.
     pub(super) fn of(path: &Path) -> Self {
-        // SQLite puts the other two beside the file that a link leads to.
+        // For a symbolic link, SQLite puts the other two beside its target.
         let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let beside = |suffix: &str| {
             let mut name = OsString::from(&real);
@@ -120,12 +120,12 @@ impl Files {
         Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
     }
 
-    /// Whether other processes can see our locks, which are on the last of the files.
+    /// Whether other processes see the locks of this one, which are on the last file.
     pub(super) fn share_locks(&self) -> bool {
         self.0.last().is_some_and(|(path, open)| identity(path) == *open)
     }
 
-    /// Sees that the disk has room. A small change may still fit into the log where larger ones do not.
+    /// Checks that the disk has room for larger changes, even if a small one still fits into the log.
     pub(super) fn check_room(&self) -> Result<(), DbError> {
         let Some((last, _)) = self.0.last() else { return Ok(()) };
         let mut scratch = OsString::from(last);
@@ -137,12 +137,12 @@ impl Files {
         written.and(removed).map_err(|error| DbError::Unavailable(format!("{}: {error}", scratch.display())))
     }
 
-    /// Sees that each still is the file that is open. What is written to another would be lost.
+    /// Checks that each path still names the open file. Otherwise further changes would be lost.
     pub(super) fn check(&self) -> Result<(), DbError> {
         match self.0.iter().find(|(path, open)| identity(path) != *open) {
             None => Ok(()),
             Some((path, _)) => Err(DbError::Unavailable(format!(
-                "{} was moved, removed or replaced: put it back, or restart the server to take the one that is there",
+                "{} was moved, removed or replaced: put it back, or restart the server to use the file that is there now",
                 path.display()
             ))),
         }

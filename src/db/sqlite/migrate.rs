@@ -23,7 +23,7 @@ use crate::db::{
 };
 
 impl Sqlite {
-    /// Runs migrations on a connection and a thread of their own, since they may wait long for another process.
+    /// Runs migrations on their own connection and thread, because they may wait long for another process.
     pub(in crate::db) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
         let (answer, answered) = oneshot::channel();
         let (file, runtime) = (self.file.clone(), Handle::current());
@@ -34,10 +34,10 @@ impl Sqlite {
     }
 }
 
-/// How long to wait for another process that migrates or writes.
+/// Longest wait for another process that migrates or writes.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Takes the step inside one transaction that holds the only write lock.
+/// Takes the step in one transaction, with the write lock.
 async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
     let connection = file::open(file)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
@@ -52,7 +52,7 @@ async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
     outcome
 }
 
-/// The one connection over which SeaORM's migrator runs.
+/// The connection of SeaORM's migrator.
 #[derive(Debug, Clone)]
 struct Session(Arc<Mutex<Connection>>);
 
@@ -85,7 +85,7 @@ impl ProxyDatabaseTrait for Session {
     async fn execute(&self, statement: Statement) -> Result<ProxyExecResult, DbErr> {
         let connection = self.lock();
         let changed = match statement.values {
-            // A migration's script: several statements at once.
+            // The script of a migration has several statements.
             None => connection.execute_batch(&statement.sql).map(|()| 0),
             Some(_) => connection.execute(&statement.sql, params_from_iter(values(&statement))),
         };

@@ -1,4 +1,4 @@
-//! SQLite: reads run inline, on a connection of each worker thread; writes go to one thread that commits in groups.
+//! SQLite: reads run inline, on one connection for each worker thread. One thread makes all changes, in groups.
 
 mod error;
 mod file;
@@ -29,9 +29,9 @@ use super::{
     url::SqliteFile,
 };
 
-/// How long a connection waits for another process that holds the file.
+/// Longest wait of a connection for another process that locks the file.
 const BUSY: Duration = Duration::from_secs(1);
-/// How long a request waits for the file to be opened.
+/// Longest wait of a request for the file to be opened.
 const OPENING: Duration = Duration::from_millis(1200);
 
 /// A database file.
@@ -42,20 +42,20 @@ pub(super) struct Sqlite {
     opened: Notify,
 }
 
-/// A file that is open, with its schema up to date.
+/// An open file with an up-to-date schema.
 #[derive(Debug)]
 struct Open {
     files: Arc<Files>,
     writer: Writer,
     readers: ThreadLocal<Connection>,
-    /// For threads that have not read yet: they read on where the file has lost its name meanwhile.
+    /// For threads that have not read yet, because they cannot open the file after it has lost its name.
     spare: Mutex<Vec<Connection>>,
-    /// For the checkpoint at the end: by then the path may lead to another file.
+    /// For the checkpoint at the end. By then, the path may name another file.
     last: Mutex<Connection>,
 }
 
 impl Sqlite {
-    /// Opens nothing yet.
+    /// Does not open the file yet.
     pub(super) fn new(file: SqliteFile) -> Self {
         Self { file, open: OnceLock::new(), opened: Notify::new() }
     }
@@ -66,11 +66,11 @@ impl Sqlite {
         let cannot = |error: std::io::Error| DbError::Unavailable(error.to_string());
         let last = Mutex::new(file::open(&self.file)?);
         let files = Arc::new(Files::of(&self.file.path));
-        // Those of the runtime and the main thread.
+        // The threads of the runtime, and the main thread.
         let threads = 1 + std::thread::available_parallelism().map_or(1, usize::from);
         let spare = (0..threads).map(|_| reader(&self.file.path, &files)).collect::<Result<_, _>>()?;
         let writer = Writer::start(connection, files.clone()).map_err(cannot)?;
-        file::warn_of_others(&self.file.path);
+        file::warn_if_shared(&self.file.path);
         drop(self.open.set(Open { files, writer, readers: ThreadLocal::new(), spare: Mutex::new(spare), last }));
         self.opened.notify_waiters();
         Ok(())
@@ -93,12 +93,12 @@ impl Sqlite {
         timeout(OPENING, opened).await.map_err(|_| closed())
     }
 
-    /// Runs a query here and now: a point query takes microseconds, less than handing it to another thread.
+    /// Runs a query on this thread: a point query takes microseconds, less than a switch to another thread.
     pub(super) async fn read<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
         query::<E>(self.open().await?.reader(&self.file.path)?, statement)
     }
 
-    /// Whether queries are answered and changes can be made.
+    /// Checks that the database answers queries and accepts changes.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let open = self.open().await?;
         let lost = open.files.check().is_err();
@@ -106,7 +106,7 @@ impl Sqlite {
             if !lost {
                 open.files.check_room()?;
             }
-            // Writes a page even where the number stays what it is.
+            // Writes a page, even though the number does not change.
             let change = |connection: &Connection| {
                 let version: i64 =
                     connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
@@ -123,12 +123,12 @@ impl Sqlite {
         self.open().await?.writer.run(move |connection| query::<E>(connection, run.statement())).await
     }
 
-    /// Runs a statement that changes rows; answers how many.
+    /// Runs a statement that changes rows, and returns their number.
     pub(super) async fn execute(&self, run: Run<Sql>) -> Result<u64, DbError> {
         self.open().await?.writer.run(move |connection| execute(connection, run.statement())).await
     }
 
-    /// Runs statements of which either all happen or none.
+    /// Runs statements of which all happen, or none.
     pub(super) async fn execute_together(&self, run: Run<Vec<Sql>>) -> Result<(), DbError> {
         self.open()
             .await?
@@ -139,7 +139,7 @@ impl Sqlite {
                 if statements.len() == 1 {
                     return statements.try_for_each(execute);
                 }
-                // The group's transaction goes on if this fails, so this needs a bracket of its own.
+                // If one fails, the others must be undone without the rest of the group: hence a savepoint.
                 connection.execute_batch("SAVEPOINT together").map_err(failed)?;
                 match statements.try_for_each(execute) {
                     Ok(()) => connection.execute_batch("RELEASE together").map_err(failed),
@@ -154,7 +154,7 @@ impl Sqlite {
             .await
     }
 
-    /// Copies the write-ahead log into the main file, as far as no other process reads from it.
+    /// Copies the write-ahead log into the main file, unless another process is reading from the log.
     pub(super) fn checkpoint(&self) -> Result<(), DbError> {
         let Some(open) = self.open.get() else { return Ok(()) };
         if open.files.share_locks() {
@@ -174,11 +174,11 @@ impl Open {
     }
 }
 
-/// A connection for reads, of the very file that the writer has.
+/// A connection for reads. The checks make sure that it opens the same file as the writer.
 fn reader(path: &Path, files: &Files) -> Result<Connection, DbError> {
     files.check()?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    // It opens the log with its first read.
+    // The first read opens the log.
     connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(())).map_err(failed)?;
     files.check()?;
     Ok(connection)
@@ -188,7 +188,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, DbError> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|error| DbError::Unavailable(format!("{}: {error}", path.display())))?;
     connection.busy_timeout(BUSY).map_err(failed)?;
-    // The planner may not look at what is bound: a new LIMIT would make it compile a cached statement again.
+    // Otherwise the planner would look at bound values, and compile a cached statement again for each new LIMIT.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -1,4 +1,4 @@
-//! Values of SeaORM as SQLite stores and gives them.
+//! Conversions between values of SeaORM and of SQLite.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{
@@ -34,7 +34,7 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// A stored value as the entity's column type reads it: SQLite itself knows neither UUID, time nor boolean.
+/// The value of a column, by the entity's column type: SQLite has no UUIDs, times or booleans.
 pub(super) fn value(stored: ValueRef<'_>, kind: &ColumnType) -> Result<Value, DbError> {
     fn read<T: FromSql>(stored: ValueRef<'_>) -> Result<Option<T>, DbError> {
         Option::column_result(stored).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))

@@ -1,4 +1,30 @@
-//! The writer: one thread that commits changes in groups, so that many share one fsync.
+//! The writer: one thread that commits changes in groups, so that many changes share one fsync.
+//!
+//! ```text
+//! caller: wait for a place in the queue ─► send the change                                       receive the result
+//!                                                │                                                       ▲
+//! thread:        wait for the first change ◄─────┘                                                       │
+//!                └► BEGIN IMMEDIATE ─► run up to GROUP changes of the queue ─► COMMIT (one fsync) ─► answer all
+//! ```
+//!
+//! The thread never waits for a group to fill: it takes the changes that are already in the queue. During the fsync of
+//! one group the next changes queue up, so groups grow with the load, and a single change waits for no other.
+//!
+//! A change in the queue runs to its end, even if its caller goes away. Its result depends on its own statements and on
+//! the group:
+//!
+//! | event | result |
+//! |---|---|
+//! | no place in the queue within `WAIT` | `Unavailable` |
+//! | BEGIN fails | its error for all changes in the queue |
+//! | a statement fails | its error, if the group commits; the other changes continue |
+//! | SQLite rolls back (full disk, I/O error) | its error; `Unavailable` for the rest of the group |
+//! | the files were moved or replaced | `Unavailable` for the group, without a COMMIT |
+//! | COMMIT fails | its error for the group: not made, or `Unknown` (see [`commit_failed`]) |
+//! | a change panics, which is a defect | `Unknown` for the group, which is rolled back |
+//!
+//! If the group fails, a change that broke a constraint gets the group's error instead of its own: the conflicting row
+//! may have been a row of the same group, which no longer exists.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -22,22 +48,23 @@ use super::{
 };
 use crate::db::DbError;
 
-/// How many changes one commit, and so one fsync, may carry.
+/// Maximum number of changes in one commit.
 const GROUP: usize = 256;
-/// How many changes may wait; further ones wait for a place.
+/// Places in the queue; callers wait for a free one.
 const QUEUE: usize = 1024;
-/// How long a change waits for a place in the queue.
+/// Longest wait for a place in the queue. After that the change was certainly not made.
 const WAIT: Duration = Duration::from_millis(800);
 
-/// What hands changes to the thread. It ends when this is dropped.
+/// Hands changes to the thread. The thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Change>,
     doubtful: Arc<AtomicBool>,
 }
 
-/// A change: runs inside the group's transaction (or learns why there is none), and then learns how that ended.
+/// The first half of a change: runs in the group's transaction, or gets the error of BEGIN.
 type Change = Box<dyn FnOnce(Result<&Connection, &DbError>) -> Answer + Send>;
+/// The second half: gets the outcome of the group, and sends the result to the caller.
 type Answer = Box<dyn FnOnce(&Result<(), DbError>)>;
 
 impl Writer {
@@ -54,9 +81,11 @@ impl Writer {
         self.doubtful.load(Relaxed)
     }
 
-    /// Has the thread run `work` and answers once its group is committed, and so on disk.
+    /// Runs `work` on the thread, and returns its result when its group is committed, and so on disk.
     ///
-    /// A caller that goes away changes nothing: what was handed over runs to its end.
+    /// # Errors
+    ///
+    /// See the table of the module.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
@@ -65,7 +94,7 @@ impl Writer {
         let change: Change = Box::new(move |connection| {
             let result = connection.map_err(DbError::clone).and_then(work);
             Box::new(move |committed| {
-                // A statement that failed for the database's sake is undone however the group ends, and knows why.
+                // `Unavailable` is undone in any case, and it has the cause.
                 let failed = matches!(result, Err(DbError::Unavailable(_)));
                 drop(answer.send(if failed { result } else { committed.clone().and(result) }));
             })
@@ -73,7 +102,7 @@ impl Writer {
         let unavailable = |what: &str| DbError::Unavailable(format!("the writer {what}"));
         let place = timeout(WAIT, self.queue.reserve()).await.map_err(|_| unavailable("is busy"))?;
         place.map_err(|_| unavailable("has ended"))?.send(change);
-        // It may have failed before the commit or after it.
+        // The thread panicked, perhaps after the commit.
         answered.await.map_err(|_| DbError::Unknown("the writer failed".to_owned()))?
     }
 }
@@ -85,11 +114,12 @@ struct Groups {
 }
 
 impl Groups {
-    /// Takes what waits, runs it inside one transaction, and answers only after the commit.
+    /// Commits groups until the queue is closed.
     fn run(&self, mut changes: mpsc::Receiver<Change>) {
         while let Some(first) = changes.blocking_recv() {
             let group = AssertUnwindSafe(|| self.commit(first, &mut changes));
-            // Only a defect panics; its group is answered by the drop of its channels, and the next one starts afresh.
+            // The panic dropped the group's channels, so each caller gets `Unknown`. The next group needs a new
+            // transaction.
             if std::panic::catch_unwind(group).is_err() && !self.connection.is_autocommit() {
                 drop(self.connection.execute_batch("ROLLBACK"));
             }
@@ -100,7 +130,8 @@ impl Groups {
         let connection = &self.connection;
         if let Err(error) = execute(connection, "BEGIN IMMEDIATE").map_err(failed) {
             self.doubtful.store(true, Relaxed);
-            // All have waited as long as the first: none shall wait for one attempt after the other.
+            // Reject all that wait: otherwise the last one would wait for many attempts, each of them up to the busy
+            // timeout.
             let mut refused = Some(first);
             while let Some(change) = refused {
                 change(Err(&error))(&Ok(()));
@@ -109,7 +140,8 @@ impl Groups {
             return;
         }
         let mut answers = vec![first(Ok(connection))];
-        // After a full disk or an I/O error SQLite has rolled back everything: nothing may run outside the transaction.
+        // Autocommit means that SQLite has rolled back (full disk, I/O error): a further change would commit on its
+        // own.
         while answers.len() < GROUP && !connection.is_autocommit() {
             let Ok(next) = changes.try_recv() else { break };
             answers.push(next(Ok(connection)));
@@ -117,12 +149,13 @@ impl Groups {
         let committed = if connection.is_autocommit() {
             Err(DbError::Unavailable("SQLite rolled the transaction back".into()))
         } else {
+            // Changes to a removed or replaced file would be lost, so check before each COMMIT.
             self.files.check().and_then(|()| execute(connection, "COMMIT").map_err(commit_failed))
         };
         if committed.is_err() && !connection.is_autocommit() {
             drop(connection.execute_batch("ROLLBACK"));
-            // Acknowledged changes may stand in a log that nobody will find: copy them into the main file, unless another
-            // process cannot see that we do.
+            // Nobody will find the log of a file that has lost its name, and it may have acknowledged changes: copy
+            // them into the main file. But not if other processes cannot see this connection's locks.
             if self.files.check().is_err() && self.files.share_locks() {
                 drop(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_| Ok(())));
             }

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use tokio_postgres::{Config, config::TargetSessionAttrs};
 
-/// Where the database is.
+/// The address of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
     /// An embedded SQLite file.
@@ -24,31 +24,31 @@ pub enum DatabaseUrl {
 pub struct SqliteFile {
     /// Relative paths are relative to the working directory.
     pub path: PathBuf,
-    /// Whether a missing file (and its folder) is made.
+    /// Whether to create a missing file and its folder.
     pub create: bool,
 }
 
 /// A PostgreSQL server, and how to reach it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PostgresServer {
-    /// How to reach each host, in the order in which they are tried; all but TLS.
+    /// The configuration for each host, without TLS, in the order of the attempts.
     pub hosts: Vec<Config>,
-    /// For the whole of connecting to one address, TLS and authentication included.
+    /// Time limit for connecting to one address, TLS and authentication included.
     pub connect_timeout: Duration,
-    /// Whether to encrypt, and whom to believe.
+    /// Encryption, and the trusted authorities.
     pub tls: Tls,
 }
 
-/// How a connection is protected. Plain text is never fallen back to.
+/// The protection of a connection. There is no fallback to plain text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {
     /// `sslmode=disable`: plain text.
     Off,
-    /// The server must have a certificate of an authority that is trusted.
+    /// The server must have a certificate of a trusted authority.
     On {
-        /// Whether the certificate must also be for the host: all but `sslmode=verify-ca`.
+        /// Whether the certificate must also name the host: always, except with `sslmode=verify-ca`.
         verify_host: bool,
-        /// `sslrootcert`: a PEM file of the authorities to trust instead of those of Mozilla's list.
+        /// `sslrootcert`: a PEM file of the authorities to trust instead of Mozilla's list.
         authorities: Option<PathBuf>,
     },
 }
@@ -61,29 +61,29 @@ impl fmt::Debug for PostgresServer {
 }
 
 impl PostgresServer {
-    /// What a server must offer to be connected to.
+    /// Whether the server must accept changes.
     #[must_use]
     pub fn target_session_attrs(&self) -> TargetSessionAttrs {
         self.hosts.first().map_or(TargetSessionAttrs::ReadWrite, Config::get_target_session_attrs)
     }
 }
 
-/// Why a URL does not name a database. It never repeats the URL, which may hold a password.
+/// An invalid database URL. The error never repeats the URL, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidUrl {
-    /// What is wrong with it.
+    /// The reason.
     pub problem: Cow<'static, str>,
-    /// A URL of the same kind.
+    /// A valid URL of the same kind.
     pub example: &'static str,
 }
 
 impl DatabaseUrl {
-    /// The database where none is named, as a URL.
+    /// The URL of the default database.
     pub const EMBEDDED: &str = "sqlite://data/todo.db?mode=rwc";
-    /// An example of the URL of a server.
+    /// An example of a server's URL.
     pub const SERVER: &str = "postgresql://user:password@host/database";
 
-    /// The database where none is named.
+    /// The default database.
     #[must_use]
     pub fn embedded() -> Self {
         Self::Sqlite(SqliteFile { path: "data/todo.db".into(), create: true })
@@ -109,7 +109,7 @@ impl FromStr for DatabaseUrl {
                 Err(server("is for JDBC; leave out jdbc: and write user and password before the host".into()))
             }
             ("prisma" | "prisma+postgres", _) => {
-                Err(server("leads to a proxy of Prisma's; write the URL of the database itself".into()))
+                Err(server("is the URL of a Prisma proxy; write the URL of the database itself".into()))
             }
             (scheme, _) if scheme.starts_with("postgres") && scheme.contains('+') => {
                 Err(server("names a driver of another program; write postgresql:// without it".into()))
@@ -118,7 +118,7 @@ impl FromStr for DatabaseUrl {
                 Err(file("names a driver of another program; write sqlite:// without it"))
             }
             ("file", _) => Err(file("must start with sqlite:// instead of file:")),
-            // A command such as psql, an assignment or a slip of the pen.
+            // A command such as psql, an assignment, or a typing error.
             (scheme, _) if scheme.contains("postgres") => {
                 Err(server("must start with postgresql://, without a command, a name or a quote before it".into()))
             }
@@ -127,7 +127,7 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// Whether an escape such as `%20` begins at the byte.
+/// Whether an escape such as `%20` begins at this byte.
 fn is_encoded(text: &str, at: usize) -> bool {
     let digits = text.as_bytes().get(at..).and_then(|text| text.strip_prefix(b"%")).and_then(|text| text.get(..2));
     digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

@@ -1,5 +1,5 @@
-//! The parameters of a PostgreSQL URL: those that are honoured, those that change nothing here, and those that are
-//! refused with a reason.
+//! The parameters of a PostgreSQL URL: the server uses some, ignores some that have no effect here, and rejects the
+//! others with a reason.
 
 use std::borrow::Cow;
 
@@ -7,8 +7,8 @@ use percent_encoding::percent_decode_str;
 
 type Problem = Cow<'static, str>;
 
-/// Parameters that [`super::postgres`] takes.
-const HONOURED: &[&str] = &[
+/// Parameters that [`super::postgres`] uses.
+const USED: &[&str] = &[
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -32,7 +32,7 @@ const HONOURED: &[&str] = &[
     "user",
 ];
 
-/// Parameters of other drivers, of their pools and of session poolers, which this server does not need.
+/// Parameters of other drivers, their pools and session poolers. They have no effect here.
 const WITHOUT_EFFECT: &[&str] = &[
     "connection_limit",
     "gssdelegation",
@@ -52,8 +52,7 @@ const WITHOUT_EFFECT: &[&str] = &[
     "workaround",
 ];
 
-/// Parameters with the values that ask for nothing else than what this server does anyway, and the reason why others are
-/// refused.
+/// Parameters with one possible behaviour here: the values that ask for it, and the reason why others are rejected.
 const FIXED: &[(&str, &[&str], &str)] = &[
     ("client_encoding", &["UTF8", "utf8", "UTF-8", "utf-8", "auto"], "text is always UTF-8"),
     ("gssencmode", &["disable", "prefer"], "GSSAPI is not supported"),
@@ -69,14 +68,14 @@ const FIXED: &[(&str, &[&str], &str)] = &[
     ("sslsni", &["1"], "the host's name is always sent"),
 ];
 
-/// Parameters that cannot be honoured, and why.
-const REFUSED: &[(&str, &str)] = &[
+/// Unsupported parameters, each with the reason or the alternative.
+const REJECTED: &[(&str, &str)] = &[
     ("currentSchema", "write schema="),
     ("endpoint", "write options=endpoint%3D"),
     ("passfile", "the password must be in the URL"),
     ("project", "write options=project%3D"),
-    ("replication", "this is no replica"),
-    ("require_auth", "write channel_binding=require, which refuses weaker methods"),
+    ("replication", "this server is not a replica"),
+    ("require_auth", "write channel_binding=require, which rejects weaker methods"),
     ("search_path", "write schema="),
     ("service", SERVICE),
     ("servicefile", SERVICE),
@@ -93,7 +92,7 @@ const CLIENT_CERTIFICATE: &str = "client certificates are not supported; use a p
 const REVOCATION: &str = "revocation lists are not supported";
 const SERVICE: &str = "service files are not read; write the address into the URL";
 
-/// What a URL says after its `?`, decoded, without empty values.
+/// The query of a URL, decoded, without empty values.
 pub(super) struct Parameters(Vec<(&'static str, String)>);
 
 impl Parameters {
@@ -102,7 +101,7 @@ impl Parameters {
         for (n, pair) in query.split('&').filter(|pair| !pair.is_empty()).enumerate() {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let unknown = || {
-                // It may be the rest of a password with an `&`, or a word that is no parameter.
+                // The name may be the rest of a password with an `&`, so the error does not always contain it.
                 let secret = found.iter().any(|(name, _)| name.ends_with("password"));
                 let is_name =
                     (1..40).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -119,27 +118,27 @@ impl Parameters {
             }
             found.push((name, decode(value, name)?));
         }
-        // Those that are empty count as not set.
+        // Empty parameters count as not set.
         found.retain(|(_, value)| !value.is_empty());
         Ok(Self(found))
     }
 
-    /// Takes the value of a parameter.
+    /// Removes a parameter and returns its value.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(other, _)| *other == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes a whole number.
+    /// Removes a parameter whose value is a whole number.
     pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Problem> {
         let wrong = |_| format!("has a {name} that is not a whole number");
         Ok(self.take(name).map(|value| value.parse()).transpose().map_err(wrong)?)
     }
 
-    /// Judges the parameters that nobody has taken.
+    /// Checks the parameters that have not been removed.
     pub(super) fn rest(self) -> Result<(), Problem> {
         for (name, value) in self.0 {
-            if let Some((_, reason)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
+            if let Some((_, reason)) = REJECTED.iter().find(|(rejected, _)| *rejected == name) {
                 return Err(format!("has {name}: {reason}").into());
             }
             let fixed = FIXED.iter().find(|(fixed, _, _)| *fixed == name);
@@ -152,8 +151,8 @@ impl Parameters {
 }
 
 fn known(name: &str) -> Option<&'static str> {
-    let names = HONOURED.iter().chain(WITHOUT_EFFECT).copied();
-    let names = names.chain(FIXED.iter().map(|(fixed, _, _)| *fixed)).chain(REFUSED.iter().map(|(name, _)| *name));
+    let names = USED.iter().chain(WITHOUT_EFFECT).copied();
+    let names = names.chain(FIXED.iter().map(|(fixed, _, _)| *fixed)).chain(REJECTED.iter().map(|(name, _)| *name));
     let name = percent_decode_str(name).decode_utf8().ok()?;
     // libpq's names are in lower case, but `TimeZone` is PostgreSQL's own.
     names.into_iter().find(|known| name.eq_ignore_ascii_case(known))

@@ -1,7 +1,7 @@
-//! The URL of a PostgreSQL server, as libpq, Prisma, Neon, Supabase and others write it.
+//! The URL of a PostgreSQL server, in the forms of libpq, Prisma, Neon, Supabase and others.
 //!
-//! It is parsed here, not by tokio-postgres: that takes a part of a password with an `@` or `/` for a host, which later
-//! error messages name, and reads some parameters unlike libpq.
+//! tokio-postgres does not parse it, because it would take a part of a password with an `@` or `/` as a host, and
+//! errors would contain it. It also reads some parameters differently from libpq.
 
 use std::{borrow::Cow, fmt::Write, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -15,14 +15,14 @@ use super::{
     parameters::{self, Parameters},
 };
 
-/// Time to connect where the URL sets none, and the longest.
+/// Time to connect: the default, and the maximum.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const LONGEST_CONNECT_TIMEOUT: Duration = Duration::from_hours(1);
 const DEFAULT_PORT: &str = "5432";
 
 type Problem = Cow<'static, str>;
 
-/// Parses what comes after the scheme and its slashes.
+/// Parses the URL after the scheme and its slashes.
 pub(super) fn parse(rest: &str) -> Result<PostgresServer, Problem> {
     check(rest)?;
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -69,7 +69,7 @@ pub(super) fn parse(rest: &str) -> Result<PostgresServer, Problem> {
     keep_alive(&mut config, &mut parameters)?;
     let connect_timeout = match parameters.number("connect_timeout")? {
         None => CONNECT_TIMEOUT,
-        // libpq waits without end then.
+        // In libpq, 0 means no limit.
         Some(0) => LONGEST_CONNECT_TIMEOUT,
         Some(seconds) => Duration::from_secs(seconds).min(LONGEST_CONNECT_TIMEOUT),
     };
@@ -78,7 +78,7 @@ pub(super) fn parse(rest: &str) -> Result<PostgresServer, Problem> {
     Ok(PostgresServer { hosts, connect_timeout, tls })
 }
 
-/// Refuses URLs that can be read in two ways, so that no part of a password passes for something that is printed.
+/// Rejects ambiguous URLs: a part of a password could look like a host, and errors contain hosts.
 fn check(rest: &str) -> Result<(), &'static str> {
     let login = rest.rfind('@');
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -123,10 +123,10 @@ fn tls(parameters: &mut Parameters) -> Result<Tls, Problem> {
     }
 }
 
-/// `options`, with the schema that Prisma names.
+/// `options`, with Prisma's parameter `schema` added.
 fn options(parameters: &mut Parameters) -> Result<Option<String>, Problem> {
     let options = parameters.take("options");
-    // `public` is where tables are anyway, and poolers refuse `options`.
+    // `public` is the default, and poolers reject `options`.
     let Some(schema) = parameters.take("schema").filter(|schema| schema != "public") else { return Ok(options) };
     if options.as_ref().is_some_and(|options| options.contains("search_path")) {
         return Err("has schema and also a search_path in options; leave one out".into());
@@ -136,7 +136,7 @@ fn options(parameters: &mut Parameters) -> Result<Option<String>, Problem> {
     for c in schema.chars() {
         match c {
             '"' => options.push_str("\"\""),
-            // White space parts options.
+            // White space separates options.
             '\\' => options.push_str("\\\\"),
             c if c.is_whitespace() => drop(write!(options, "\\{c}")),
             c => options.push(c),
@@ -146,7 +146,7 @@ fn options(parameters: &mut Parameters) -> Result<Option<String>, Problem> {
     Ok(Some(options))
 }
 
-/// A host that is gone without a word is noticed by the kernel, soon, unless the URL says otherwise.
+/// Makes the kernel notice soon if a host is silent. The URL may set other times.
 fn keep_alive(config: &mut Config, parameters: &mut Parameters) -> Result<(), Problem> {
     let mut seconds = |name, default| {
         let set = parameters.number(name)?.filter(|seconds| *seconds > 0);
@@ -157,13 +157,13 @@ fn keep_alive(config: &mut Config, parameters: &mut Parameters) -> Result<(), Pr
     let count = count.or(retries).filter(|count| *count > 0).unwrap_or(3);
     config.keepalives_retries(count.min(i8::MAX.unsigned_abs().into()).try_into().unwrap_or(3));
     config.keepalives(parameters.number("keepalives")? != Some(0));
-    // In milliseconds, as libpq has it.
+    // In milliseconds, as in libpq.
     let limit = parameters.number("tcp_user_timeout")?.filter(|limit| *limit > 0).unwrap_or(15_000);
     config.tcp_user_timeout(Duration::from_millis(limit.min(i32::MAX.unsigned_abs().into())));
     Ok(())
 }
 
-/// The configuration for each host alone. tokio-postgres would try them all by itself, but bounds only the TCP
+/// One configuration for each host. tokio-postgres could try them all by itself, but limits only the time of the TCP
 /// handshake.
 fn each_host(config: &Config, authority: &str, parameters: &mut Parameters, tls: &Tls) -> Result<Vec<Config>, Problem> {
     let split = |list: Option<String>| {
@@ -171,7 +171,7 @@ fn each_host(config: &Config, authority: &str, parameters: &mut Parameters, tls:
     };
     let (mut hosts, mut ports) = (Vec::new(), Vec::new());
     for entry in authority.split(',').filter(|_| !authority.is_empty()) {
-        // The colons of an address in brackets are its own.
+        // A colon within brackets belongs to an IPv6 address.
         let colon = entry.rfind(':').filter(|colon| entry.rfind(']').is_none_or(|bracket| bracket < *colon));
         let (host, port) = colon.map_or((entry, ""), |colon| {
             let (host, port) = entry.split_at(colon);
@@ -208,7 +208,7 @@ fn each_host(config: &Config, authority: &str, parameters: &mut Parameters, tls:
         let mut one = config.clone();
         one.ssl_mode(if *tls == Tls::Off { SslMode::Disable } else { SslMode::Require });
         match hosts.get(n).map(|name| host(name)).transpose()? {
-            // TLS has no place on a socket of this machine.
+            // No TLS on a Unix socket.
             Some(Host::Unix(folder)) => drop(one.host_path(folder).ssl_mode(SslMode::Disable)),
             Some(Host::Tcp(name)) => drop(one.host(name)),
             None => {}

@@ -10,7 +10,7 @@ pub(super) fn parse(rest: &str) -> Result<SqliteFile, &'static str> {
         return Err("names no file");
     }
     if path == ":memory:" {
-        return Err("names a database in memory, which would lose every task at the end");
+        return Err("names a database in memory, which would lose all tasks at the end");
     }
     if path.starts_with("file:") {
         return Err("has file: before its path; leave it out");
@@ -24,7 +24,7 @@ pub(super) fn parse(rest: &str) -> Result<SqliteFile, &'static str> {
     if path.ends_with('/') {
         return Err("names a folder; name a file in it");
     }
-    // Another program would decode it, and use another file.
+    // Other programs would decode it, and so use another file.
     if path.bytes().enumerate().any(|(at, _)| is_encoded(path, at)) {
         return Err("has a percent-encoded character in its path; write the path as it is on the disk");
     }

@@ -29,7 +29,7 @@ fn two_slashes_are_a_relative_path_and_three_an_absolute_one() {
 }
 
 #[test]
-fn the_embedded_database_is_what_its_url_says() {
+fn the_default_database_matches_its_url() {
     assert_eq!(DatabaseUrl::EMBEDDED.parse(), Ok(DatabaseUrl::embedded()));
 }
 
@@ -157,7 +157,7 @@ fn a_socket_of_this_machine_has_no_tls() {
 }
 
 #[test]
-fn a_parameter_does_what_it_says_or_nothing() {
+fn a_parameter_has_its_effect_or_none() {
     let host = |query: &str| server(&format!("postgresql://u@h/d?{query}")).hosts[0].clone();
     for (query, options) in [
         ("schema=app", Some("-csearch_path=\"app\"")),
@@ -216,7 +216,7 @@ fn a_parameter_does_what_it_says_or_nothing() {
 }
 
 #[test]
-fn a_parameter_that_cannot_be_honoured_is_refused_by_its_name_alone() {
+fn an_unsupported_parameter_is_rejected_by_its_name_without_its_value() {
     for (query, name) in [
         ("sslmode=prefer", "sslmode"),
         ("sslmode=allow", "sslmode"),
@@ -319,7 +319,7 @@ fn no_part_of_a_password_passes_for_anything_else() {
 }
 
 #[test]
-fn a_url_that_names_no_lasting_database_is_refused_with_one_of_its_kind() {
+fn a_url_without_a_durable_database_is_rejected_with_an_example_of_its_kind() {
     for (url, says) in [
         ("", "must start with"),
         ("todo.db", "must start with"),

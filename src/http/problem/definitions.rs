@@ -1,4 +1,4 @@
-//! Every error: its code, status, title and sentence, and for each status when the document declares it.
+//! All errors: code, status, title and sentence, and the operations for which the document declares each status.
 
 use poem::http::StatusCode;
 use poem_openapi::Enum;
@@ -48,12 +48,12 @@ pub enum Code {
     Unavailable,
 }
 
-/// What a code means.
+/// The definition of a code.
 pub(super) struct Definition {
     pub(super) status: StatusCode,
-    /// The kind of problem in a few words.
+    /// The kind of problem in a few words: `title`.
     pub(super) title: &'static str,
-    /// The sentence for people, unless the place where the problem occurs has a more precise one.
+    /// The default of `detail`. The code that finds the problem may have a more precise sentence.
     pub(super) detail: &'static str,
 }
 
@@ -62,7 +62,7 @@ const fn define(status: StatusCode, title: &'static str, detail: &'static str) -
 }
 
 impl Code {
-    /// The status that answers it.
+    /// The status of the answer.
     #[must_use]
     pub const fn status(self) -> StatusCode {
         self.definition().status
@@ -135,7 +135,7 @@ impl Code {
 /// A header that comes with every answer of a status.
 pub(super) struct CommonHeader {
     pub(super) name: &'static str,
-    /// Its value, unless the place where the problem occurs has a more precise one.
+    /// Its default value.
     pub(super) value: &'static str,
     description: &'static str,
     kind: HeaderType,
@@ -167,13 +167,12 @@ pub(super) fn example(problem: Problem) -> ProblemDocument {
     problem.document(REQUEST_ID)
 }
 
-/// The example of a request that breaks a rule.
+/// The example of a validation error.
 pub(super) fn invalid() -> Problem {
     Problem::validation(vec![Violation::of_body("/title".to_owned(), "is required".to_owned())])
 }
 
-/// The errors of operations as the document declares them, in the order of their statuses; the largest body has `body_limit`
-/// bytes.
+/// The errors of operations for the document, by status. `body_limit` is the maximum size of a body in bytes.
 #[must_use]
 pub fn failures(body_limit: usize) -> Vec<Failure> {
     let too_large = format!("The body is larger than {}.", size(body_limit));

@@ -1,4 +1,4 @@
-//! The one error body of every answer (RFC 9457).
+//! Errors. All have the same body, a problem document (RFC 9457).
 
 mod definitions;
 
@@ -32,25 +32,25 @@ impl fmt::Display for Code {
     }
 }
 
-/// A request that failed, and why.
+/// The error of a request.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
     detail: Cow<'static, str>,
     errors: Vec<Violation>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// What failed inside the server: for the log alone.
+    /// The cause inside the server, only for the log.
     cause: Option<String>,
 }
 
 impl Problem {
-    /// A problem with the sentence that its code has.
+    /// A problem with the default sentence of its code.
     #[must_use]
     pub fn of(code: Code) -> Self {
         Self::because(code, code.definition().detail)
     }
 
-    /// A problem with a more precise sentence; it must name no secret and no cause inside the server.
+    /// A problem with a more precise sentence. It must not contain a secret or a cause inside the server.
     #[must_use]
     pub fn because(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let header = definitions::header(code.status());
@@ -59,7 +59,7 @@ impl Problem {
         Self { code, detail: detail.into(), errors: Vec::new(), headers, cause: None }
     }
 
-    /// A request that breaks the rules listed.
+    /// A request that breaks these rules.
     #[must_use]
     pub fn validation(errors: Vec<Violation>) -> Self {
         let detail = errors.first().map(|first| {
@@ -80,13 +80,13 @@ impl Problem {
         Self { errors, ..Self::because(Code::ValidationFailed, detail) }
     }
 
-    /// A body of more bytes than the limit.
+    /// A body over the limit (in bytes).
     #[must_use]
     pub fn payload_too_large(limit: usize) -> Self {
         Self::because(Code::PayloadTooLarge, format!("send at most {limit} bytes"))
     }
 
-    /// A token that was sent and refused, with the challenge of RFC 6750, section 3.
+    /// A rejected token, with the challenge of RFC 6750, section 3.
     #[must_use]
     pub fn invalid_token(code: Code, reason: impl Into<Cow<'static, str>>) -> Self {
         let reason = reason.into();
@@ -95,13 +95,13 @@ impl Problem {
         Self { headers: vec![(header::WWW_AUTHENTICATE, challenge)], ..Self::because(code, reason) }
     }
 
-    /// A failure inside the server: the cause goes to the log and nowhere else.
+    /// A failure inside the server. Only the log gets the cause.
     #[must_use]
     pub fn internal(cause: &dyn fmt::Display) -> Self {
         Self::of(Code::InternalError).caused_by(cause)
     }
 
-    /// Adds what failed inside the server: it goes to the log and nowhere else.
+    /// Adds the cause inside the server. Only the log gets it.
     #[must_use]
     pub fn caused_by(mut self, cause: &dyn fmt::Display) -> Self {
         self.cause = Some(cause.to_string());
@@ -115,13 +115,13 @@ impl Problem {
         self
     }
 
-    /// What went wrong.
+    /// The code.
     #[must_use]
     pub const fn code(&self) -> Code {
         self.code
     }
 
-    /// What failed inside the server; it must not reach a client.
+    /// The cause inside the server. It must not reach a client.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {
         self.cause.as_deref()
@@ -187,7 +187,7 @@ impl From<InvalidDocument> for Problem {
     }
 }
 
-/// The error of an operation. Its one response keeps the schema in the document, which gets the responses from [`failures`].
+/// For poem-openapi. The one response only brings the schema into the document; [`failures`] has the real responses.
 impl ApiResponse for Problem {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: MEDIA_TYPE, schema: ProblemDocument::schema_ref() }];
@@ -215,7 +215,7 @@ impl From<DbError> for Problem {
     }
 }
 
-/// What poem and poem-openapi answer by themselves, in our form.
+/// Converts the errors of poem and poem-openapi.
 impl From<poem::Error> for Problem {
     fn from(error: poem::Error) -> Self {
         let error = match error.downcast::<Self>() {

@@ -1,4 +1,4 @@
-//! Request bodies. The server reads what a handler leaves unread, so that the connection can be used again.
+//! Request bodies. The server reads the bytes that a handler leaves unread, because the next request comes after them.
 
 use std::{
     io,
@@ -15,12 +15,13 @@ use tokio::time::timeout;
 
 use super::connections::Connection;
 
-/// Bytes of a body that are read and discarded, so that the client receives the answer instead of a connection reset.
+/// Bytes of an unread body that the server reads and discards: closing at once would reset the connection, and the
+/// client would not get the answer.
 const REST: usize = 8 << 20;
-/// Longest wait for the next part of it.
+/// Longest wait for the next part of an unread body.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// A body whose unread rest goes back to the connection when the handler drops it.
+/// A request body. When the handler drops it, the unread rest goes back to the connection.
 struct Lent {
     body: Option<Incoming>,
     connection: Arc<Connection>,
@@ -64,12 +65,12 @@ impl Drop for Lent {
     }
 }
 
-/// Takes the part that the handler left unread.
+/// Takes the rest of the body that the handler left unread.
 pub(super) fn rest(connection: &Connection) -> Option<Incoming> {
     connection.rest.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-/// Reads the rest of a body; returns whether its end came within `time`.
+/// Reads and discards the rest of a body. Returns whether its end came within `time`.
 pub(super) async fn is_read(mut body: Incoming, time: Duration) -> bool {
     let all = async {
         let mut spare = REST;

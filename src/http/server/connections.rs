@@ -1,4 +1,46 @@
-//! All open connections. At the limit of connections, or of unsent answers, it closes those that have waited the longest.
+//! All open connections. At the limit of connections or of unsent answers, the server closes those that have waited
+//! longest.
+//!
+//! # Phases
+//!
+//! A connection's own task sets every phase except [`Phase::Closed`]. Other tasks set only that one:
+//!
+//! | from | to | when | in |
+//! |---|---|---|---|
+//! | `New`, `Idle` | `Header` | the first bytes of a request arrive | `Timed::poll_read` |
+//! | `Header` (1) | `Serving` | hyper has parsed the headers | `server::answer` |
+//! | `Serving` | `Answering` | the handler has made its answer | `server::answer` |
+//! | `Answering` | `Idle` | hyper has written the whole answer | `Timed::poll_flush` |
+//! | `New`, `Header`, `Idle` | `Closed` | connections or open files are at their limit | `Connection::close_idle` |
+//! | any | `Closed` | unsent answers are over their limit | `Connections::give_up_answers` |
+//!
+//! (1) hyper may have read a pipelined request together with the one before. Then `Serving` follows `Idle` or
+//! `Answering`.
+//!
+//! `Closed` is final. After it, waiting reads fail and no request begins; `AbortHandle::abort` ends the task.
+//!
+//! # The packed number
+//!
+//! ```text
+//! bit 31                          3 2   0
+//!     | number of changes (wraps)  | phase |
+//! ```
+//!
+//! One number, so that one compare-and-swap decides between the two sides:
+//!
+//! - The closing task swaps in `Closed` only if the number is still the one that it judged. The phase alone is not
+//!   enough: the connection may have served a request and be `Idle` again, and then it has not been idle for long.
+//! - The connection's task enters a phase only if the number is not `Closed`. So a request that begins at the same
+//!   moment is either served or never begins.
+//!
+//! The count also shows [`Timed`](super::stream::Timed) whether its deadline belongs to the current phase or to an
+//! earlier one of the same name.
+//!
+//! # Orderings
+//!
+//! `Relaxed` is enough for the phase: a compare-and-swap sees the newest value of its own number with any ordering, and
+//! no task reads other data because of a phase. Another task may read an old `since` or `unsent`. Then it chooses a
+//! connection that has not waited the longest, which does no harm.
 
 use std::{
     collections::HashMap,
@@ -17,14 +59,14 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-/// Pause before the next look for an idle connection when all are busy.
+/// Pause between two searches for an idle connection if all are busy.
 const BUSY: Duration = Duration::from_millis(50);
-/// At the limit, one connection in this many is closed at a time, because finding them means visiting all.
+/// The server closes one connection in this many at a time, because each search visits all of them.
 const SHARE: usize = 128;
-/// Between two warnings of the same kind.
+/// Minimum time between two warnings of the same kind.
 const WARNING_PAUSE: Duration = Duration::from_secs(30);
 
-/// The state of a connection.
+/// The phase of a connection; see the module for the transitions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Waits for the first byte of its first request.
@@ -41,10 +83,10 @@ pub(super) enum Phase {
     Closed,
 }
 
-/// The shared state of a connection. The phase and a count of its changes are packed into one number, so that a deadline can
-/// see whether it still belongs to the current phase.
+/// The state of a connection that its own task and the closing task share.
 #[derive(Debug)]
 pub(super) struct Connection {
+    /// The phase and the number of its changes, packed.
     phase: AtomicU32,
     /// When the server began to wait for the client, in microseconds since the server started.
     since: AtomicU64,
@@ -55,6 +97,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The bits of the phase. The count is in the bits above, so one change more is `PHASE + 1`.
     const PHASE: u32 = 7;
 
     fn new(now: u64) -> Self {
@@ -93,8 +136,10 @@ impl Connection {
     fn close_idle(&self) -> bool {
         let (phase, number) = self.phase();
         let closed = (number & !Self::PHASE) | Phase::Closed as u32;
+        // `unsent` is not 0 in these phases if hyper itself answers a malformed header, or if requests are pipelined.
         matches!(phase, Phase::New | Phase::Header | Phase::Idle)
             && self.unsent.load(Relaxed) == 0
+            // Fails if a request has begun since the load above, even if it has ended again.
             && self.phase.compare_exchange(number, closed, Relaxed, Relaxed).is_ok()
     }
 }
@@ -164,7 +209,7 @@ impl Connections {
         permit: OwnedSemaphorePermit,
         work: F,
     ) {
-        // The task removes its entry under the same lock, so never before the entry is there.
+        // The task removes its entry under the same lock, so it cannot remove the entry before it is inserted.
         let mut open = self.open();
         let id = open.next;
         open.next += 1;
@@ -181,11 +226,11 @@ impl Connections {
         connection.since.store(self.now(now), Relaxed);
     }
 
-    /// Records an answer of this size that the client does not take at once. Beyond the limit of all such answers, those that
-    /// have waited the longest are given up.
+    /// Records an answer of this size (in bytes) that the client does not take at once. If all such answers are over
+    /// the limit, the server gives up those that have waited the longest.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
-        // The total first: it must never be less than its parts.
+        // The total first, because `release` subtracts the part from it.
         let unsent = self.unsent.fetch_add(size, Relaxed) + size;
         connection.unsent.store(size, Relaxed);
         if unsent > self.unsent_limit {
@@ -204,8 +249,9 @@ impl Connections {
     pub(super) fn close_longest_idle(&self) {
         let open = self.open();
         let mut idle: Vec<_> = open.all.values().collect();
-        // Each key is read once: it may change meanwhile, and a sort panics over an order that contradicts itself.
+        // Cached keys: `since` may change during the sort, and a sort may panic if the order is inconsistent.
         idle.sort_by_cached_key(|(connection, _)| connection.since.load(Relaxed));
+        // Lazy: `take` stops the filter, so no connection is `Closed` without its task being aborted.
         let idle = idle.into_iter().filter(|(connection, _)| connection.close_idle());
         let closed = idle.take(self.limit.div_ceil(SHARE)).map(|(_, task)| task.abort()).count();
         drop(open);
@@ -227,7 +273,7 @@ impl Connections {
             if self.unsent.load(Relaxed) <= self.unsent_limit {
                 break;
             }
-            // One that has been sent meanwhile is left alone.
+            // False if the answer was sent in the meantime: then the connection stays open.
             if self.release(connection) {
                 connection.enter(Phase::Closed);
                 task.abort();
@@ -248,7 +294,7 @@ impl Connections {
         now.duration_since(self.started).as_micros().try_into().unwrap_or(u64::MAX)
     }
 
-    /// Reports a connection that could not be accepted, and closes idle ones in case too many files are open.
+    /// Reports a failed `accept`, and closes idle connections, because too many open files are the likely cause.
     pub(super) fn not_accepted(&self, error: &io::Error) {
         self.warn(2, &format!("a connection cannot be accepted: {error}"));
         self.close_longest_idle();
@@ -279,7 +325,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_are_put_in_order_while_their_clients_come_and_go() {
+    async fn sorting_connections_is_safe_while_their_keys_change() {
         let connections = Arc::new(Connections::new(5000, 0));
         let mut all = Vec::new();
         for _ in 0..5000 {

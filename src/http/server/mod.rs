@@ -1,4 +1,4 @@
-//! The accept loop: connections with limits, timeouts and an orderly end, which poem's own server does not have.
+//! The accept loop. It adds limits, timeouts and a graceful shutdown, which poem's own server does not have.
 
 mod body;
 mod connections;
@@ -26,10 +26,10 @@ use self::{
     stream::Timed,
 };
 
-/// Bounds of connections.
+/// Limits of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Most connections at a time. At the limit, those that have been idle the longest are closed.
+    /// Maximum number of connections. At the limit, the server closes those that have been idle the longest.
     pub connections: usize,
     /// From the connection to the first byte of its first request.
     pub first_byte: Duration,
@@ -39,29 +39,30 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// For the body of a request.
     pub body: Duration,
-    /// For the client to take an answer, in addition to the time that `write_rate` allows.
+    /// For the client to take an answer, in addition to the time that `write_rate` allows for the bytes taken.
     pub write: Duration,
     /// Bytes per second at which the client must take an answer that it does not take at once.
     pub write_rate: usize,
-    /// Bytes of all answers that wait to be sent. Beyond it, those that have waited the longest are given up.
+    /// Bytes of all answers that wait to be sent. Over the limit, the server gives up those that have waited the
+    /// longest.
     pub unsent: usize,
-    /// From the signal to stop to the end of accepting connections.
+    /// From the stop signal to the moment when the server stops accepting connections.
     pub shutdown_delay: Duration,
-    /// From the end of accepting connections to the end of the process.
+    /// From then to the end of the process.
     pub shutdown_grace: Duration,
 }
 
-/// The headers of a request, in bytes and in number.
+/// Maximum size (in bytes) and number of a request's headers.
 const HEADER_BYTES: usize = 32 * 1024;
 const HEADERS: usize = 64;
-/// Unsent bytes that the kernel buffers for a connection. If it buffered megabytes, a client that reads slowly would look like
-/// one that does not read at all.
+/// Unsent bytes that the kernel buffers for a connection. If it buffered megabytes, a client that reads slowly would
+/// look like one that does not read at all.
 const KERNEL_BUFFER: u32 = 32 * 1024;
-/// Pause after an error of `accept`, such as too many open files, which would otherwise spin.
+/// Pause after an error of `accept`, such as too many open files: the loop would spin without it.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `stop` is done; then for `shutdown_delay` longer, so that load balancers see that `/ready` has turned; then
-/// closes idle connections, answers the requests in flight, and returns within `shutdown_grace`.
+/// Serves until `stop` is done, and then for `shutdown_delay` longer, while load balancers notice that `/ready` fails.
+/// Then it closes idle connections, finishes the requests in flight, and returns within `shutdown_grace`.
 pub async fn serve<E>(listener: TcpListener, app: E, limits: Limits, stop: impl Future<Output = ()>)
 where
     E: Endpoint<Output = Response> + 'static,
@@ -118,8 +119,8 @@ where
     }
 }
 
-/// Answers a request. If the rest of its body cannot be read within bounds, the answer says `Connection: close`, because that
-/// rest would otherwise be taken for the next request.
+/// Answers a request. If the rest of its body cannot be read within the limits, the answer has `Connection: close`:
+/// hyper would parse the rest as the next request.
 async fn answer<E: Endpoint<Output = Response>>(
     app: &E,
     request: hyper::Request<Incoming>,

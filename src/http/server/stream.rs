@@ -1,4 +1,4 @@
-//! The stream of a connection, which fails when its client takes too long.
+//! The TCP stream of a connection. It fails if the client is too slow.
 
 use std::{
     io,
@@ -19,15 +19,15 @@ use super::{
     connections::{Connection, Connections, Phase},
 };
 
-/// A stream that fails when its client takes too long. The deadline is moved only where a read has to wait, so a busy
-/// connection pays one reset of a timer for each request.
+/// A stream that fails if the client is too slow. The deadline moves only when a read has to wait, so a busy connection
+/// resets one timer for each request.
 #[derive(Debug)]
 pub(super) struct Timed {
     stream: TcpStream,
     connection: Arc<Connection>,
     connections: Arc<Connections>,
     limits: Limits,
-    /// The phase that `deadline` belongs to.
+    /// The packed phase that `deadline` belongs to.
     armed: Option<u32>,
     deadline: Pin<Box<Sleep>>,
     /// Bytes of the current answer written so far.
@@ -75,7 +75,7 @@ impl Timed {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// Fails if the client takes the answer, of which `size` bytes are left, too slowly.
+    /// Fails if the client takes the answer too slowly. `size` bytes of it are left.
     fn poll_written(
         &mut self,
         cx: &mut Context<'_>,
@@ -97,7 +97,7 @@ impl Timed {
             let taken = Duration::from_millis(milliseconds.try_into().unwrap_or(u64::MAX));
             let deadline = slow.since + self.limits.write + taken;
             if deadline <= Instant::now() {
-                // Discards the part that the kernel still buffers.
+                // The kernel discards the bytes that it still buffers.
                 drop(self.stream.set_zero_linger());
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
             }
@@ -140,14 +140,14 @@ impl AsyncWrite for Timed {
         self.stream.is_write_vectored()
     }
 
-    /// Hyper calls this when it has written everything: the time for the client's next request begins.
+    /// hyper calls this when it has written the whole answer. The time for the next request begins.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.written = 0;
         if self.slow.take().is_some() {
             self.connections.release(&self.connection);
         }
         if self.connection.phase().0 == Phase::Answering && self.connection.enter(Phase::Idle) {
-            // Arms the deadline, which cannot have passed yet.
+            // Only to arm the deadline: it cannot have passed yet.
             drop(self.poll_deadline(cx));
         }
         Pin::new(&mut self.stream).poll_flush(cx)

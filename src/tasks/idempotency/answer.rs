@@ -1,5 +1,5 @@
-//! What is stored for a key: the request that it stands for, and the answer to replay. Rows outlive the program that wrote
-//! them by up to a day, so a newer release reads what this one writes, and this one what 0.1.0 wrote.
+//! The stored form of a key's request and of the answer to replay. Rows outlive the program that wrote them by up to a
+//! day. So a newer release must read the rows of this one, and this one reads the rows of 0.1.0.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
@@ -13,14 +13,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// The format that is written.
+/// The format of new rows.
 const FORMAT: u8 = 1;
 
 /// A request that can be repeated.
 #[derive(Debug)]
 pub(in crate::tasks) struct Request {
     pub(in crate::tasks) key: IdempotencyKey,
-    /// Of its body as it was sent: a field that a later release adds does not change it.
+    /// The fingerprint of the sent body. A field that a later release adds does not change it.
     fingerprint: String,
 }
 
@@ -31,15 +31,15 @@ impl Request {
     }
 }
 
-/// The answer: a new task. Fields keep their names and meanings, since an instance of 0.1.0 may read this during an upgrade,
-/// and ignores what it does not know. A field that a later release adds is optional here. A change of meaning takes a new
-/// format, with a reader of its own.
+/// The answer: a new task. Fields keep their names and meanings, because an instance of 0.1.0 may read them during an
+/// upgrade; it ignores unknown fields. New fields must be optional. A change of meaning needs a new format with its own
+/// reader.
 #[derive(Serialize, Deserialize)]
 struct Answer {
-    /// 0 in what 0.1.0 wrote.
+    /// The format; 0 in rows of 0.1.0.
     #[serde(default)]
     format: u8,
-    /// The fingerprint of the request; 0.1.0 wrote none.
+    /// The fingerprint of the request; none in rows of 0.1.0.
     #[serde(default)]
     request: Option<String>,
     id: Uuid,
@@ -97,7 +97,8 @@ impl Model {
         Ok(Self { user_id, key, fingerprint: fingerprint_of_0_1_0(task), answer, created_at })
     }
 
-    /// The task as the first request created it; `None` where this is another request than that, which would create `task`.
+    /// The task as the first request created it; `None` if `request`, which would create `task`, is a different
+    /// request.
     pub(in crate::tasks) fn replay(
         &self,
         request: &Request,
@@ -150,7 +151,7 @@ impl From<Answer> for entity::Model {
     }
 }
 
-/// What 0.1.0 tells requests apart by: the task that they create, in the fields that it knew.
+/// The fingerprint of 0.1.0: the fields of the created task that it had.
 fn fingerprint_of_0_1_0(task: &entity::Model) -> String {
     #[derive(Serialize)]
     struct TaskCreate<'a> {

@@ -1,4 +1,4 @@
-//! The keys whose first request has no answer yet.
+//! The keys in flight: their first request has no answer yet.
 
 use std::{
     collections::HashSet,
@@ -7,11 +7,11 @@ use std::{
 
 use super::IdempotencyKey;
 
-/// The keys whose first request this process is working on.
+/// The keys in flight in this process.
 #[derive(Debug, Default)]
 pub(in crate::tasks) struct InFlight(Mutex<HashSet<(String, String)>>);
 
-/// Holds a key in flight until it is dropped.
+/// A key in flight. Dropping it ends the flight.
 #[derive(Debug)]
 pub(in crate::tasks) struct Flight<'a> {
     all: &'a InFlight,
@@ -19,7 +19,7 @@ pub(in crate::tasks) struct Flight<'a> {
 }
 
 impl InFlight {
-    /// Takes the user's key, unless it is in flight already.
+    /// Puts the user's key in flight; `None` if it is already.
     pub(in crate::tasks) fn begin(&self, user: &str, key: &IdempotencyKey) -> Option<Flight<'_>> {
         let key = (user.to_owned(), key.0.clone());
         let free = self.lock().insert(key.clone());

@@ -8,7 +8,7 @@ use crate::http::HeaderField;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::tasks) struct IdempotencyKey(pub(in crate::tasks) String);
 
-/// The same as [`IdempotencyKey`] takes: the key as it is, or as a string (RFC 9651, section 3.3.3).
+/// The pattern of the values that [`IdempotencyKey`] accepts: the key itself, or a string (RFC 9651, section 3.3.3).
 const PATTERN: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#;
 const RULE: &str = "must be one key of 1 to 255 visible ASCII characters, such as a UUID";
 
@@ -33,7 +33,7 @@ impl HeaderField for IdempotencyKey {
     }
 }
 
-/// The text of a string (RFC 9651, section 3.3.3) behind its opening quote.
+/// Parses a string (RFC 9651, section 3.3.3) after its opening quote.
 fn unquote(quoted: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = quoted.chars();
@@ -50,7 +50,7 @@ fn unquote(quoted: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// Whether a value keeps the declared schema.
+    /// Whether a value matches the declared schema.
     fn is_declared(value: &str) -> bool {
         let schema = serde_json::json!({ "pattern": PATTERN });
         jsonschema::draft202012::new(&schema).unwrap().is_valid(&value.into())
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
+    fn a_malformed_key_is_rejected() {
         let long = "x".repeat(256);
         for value in
             ["", "\"", "\"\"", "\"a", "\"a\"b", "\"a\\\"", "\"\\a\"", "a b", "a, b", "\"a b\"", "a\tb", "é", &long]

@@ -1,4 +1,4 @@
-//! Creates that a client can repeat: an `Idempotency-Key` stands for one task, however often it is sent
+//! Creates that a client can repeat: all requests with the same `Idempotency-Key` create one task
 //! (draft-ietf-httpapi-idempotency-key-header).
 
 mod answer;
@@ -20,14 +20,14 @@ use crate::{
     timestamp::Timestamp,
 };
 
-/// Hours for which the first answer is replayed.
+/// Hours for which the server replays the first answer.
 const LIFETIME_HOURS: i64 = 24;
-/// Keys removed by one statement, few enough that no other write waits for long.
+/// Maximum number of keys that one statement removes, so that other writes do not wait long.
 const BATCH: u64 = 500;
-/// Time between two looks for expired keys.
+/// Time between two removals of expired keys.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// A key, and the answer that it stands for.
+/// A key, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "idempotency_keys")]
 pub(super) struct Model {
@@ -35,7 +35,7 @@ pub(super) struct Model {
     pub user_id: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// Tells requests apart as 0.1.0 does: instances of it may still run during an upgrade.
+    /// The fingerprint of 0.1.0, whose instances may still run during an upgrade.
     pub fingerprint: String,
     /// The request, and the task as it was created: JSON that [`answer`] versions.
     #[sea_orm(column_type = "Text")]
@@ -49,18 +49,18 @@ pub(super) enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Model {
-    /// Whether the key is free again.
+    /// Whether the key can be used again.
     pub(super) fn expired(&self) -> bool {
         self.created_at <= expiry()
     }
 }
 
-/// What was created before this has expired.
+/// Keys from before this time have expired.
 fn expiry() -> DateTime<Utc> {
     DateTime::<Utc>::from(Timestamp::now()) - chrono::Duration::hours(LIFETIME_HOURS)
 }
 
-/// Removes expired keys, now and ever after, in batches.
+/// Removes expired keys regularly, in batches. Never returns.
 pub async fn remove_expired(db: Db) -> ! {
     loop {
         match remove_batch(&db).await {
@@ -81,13 +81,13 @@ arguments! {
     pub(super) struct KeyOf { owner, key }
 }
 
-/// What the key stands for.
+/// The row of a key.
 pub(super) static FIRST: Statements<(), KeyOf, Select<Entity>> = Statements::new(|(), of: KeyOf<u64>| {
     Entity::find().filter(Column::UserId.eq(of.owner)).filter(Column::Key.eq(of.key))
 });
 
 arguments! {
-    /// A key of an owner, as long as it is the one of that time.
+    /// A key of an owner, if it is still the row with that time.
     pub(super) struct Outdated { owner, key, created_at }
 }
 
@@ -99,11 +99,11 @@ pub(super) static OUTDATED: Statements<(), Outdated, DeleteMany<Entity>> = State
 });
 
 arguments! {
-    /// The keys that have expired at that time.
+    /// The keys from before this time.
     struct Expired { at }
 }
 
-/// As many as a batch holds.
+/// Removes one batch of expired keys.
 static EXPIRED: Statements<(), Expired, DeleteMany<Entity>> = Statements::new(|(), expired: Expired<u64>| {
     let key = Expr::tuple([Column::UserId, Column::Key].map(Expr::col));
     let batch = Entity::find()

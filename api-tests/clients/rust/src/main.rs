@@ -1,4 +1,4 @@
-//! What a user does with all operations, through the generated client.
+//! Uses all operations through the generated client.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! A connection that one statement has for itself.
+//! A lease: a connection that one statement has for itself.
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -18,7 +18,8 @@ use crate::db::{
     statement::Bound,
 };
 
-/// A connection that one statement has for itself, and its turns.
+/// A connection that one statement has for itself, with the statement's turns. Dropping it gives the connection back,
+/// or sets it aside if the statement may still be running.
 #[derive(Debug)]
 pub(in crate::db::postgres) struct Lease {
     pool: Arc<Pool>,
@@ -35,12 +36,17 @@ impl Lease {
     }
 
     /// Runs a change and waits for its answer until the deadline.
+    ///
+    /// # Errors
+    ///
+    /// At the deadline [`DbError::Unknown`] if the change was sent, and [`DbError::Unavailable`] if it was not: then it
+    /// never will be, because the future that would send it is dropped.
     pub(in crate::db::postgres) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
         tracing::debug!(sql = statement.text(), "run");
         self.busy = true;
         let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
             self.pool.doubtful.store(true, Relaxed);
-            let text = "the change has no answer in time".to_owned();
+            let text = "the database did not answer the change in time".to_owned();
             return Err(if self.connection.is_changing() {
                 DbError::Unknown(text)
             } else {
@@ -57,7 +63,7 @@ impl Lease {
         answer
     }
 
-    /// Whether the server takes changes.
+    /// Checks that the server accepts changes.
     pub(in crate::db::postgres) async fn is_writable(&mut self) -> Result<(), Failure> {
         self.busy = true;
         let answer = timeout_at(self.deadline, self.connection.is_writable()).await.map_err(|_| no_connection())?;
@@ -66,20 +72,22 @@ impl Lease {
             return Ok(());
         }
         self.retire(READ_ONLY);
-        Err(Failure::ReadOnly("the database takes no changes".to_owned()))
+        Err(Failure::ReadOnly("the database accepts no changes".to_owned()))
     }
 
+    /// Runs a read on a borrowed connection.
     pub(super) async fn read(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
         self.busy = true;
         let answer = self.connection.read(statement, self.deadline, || ()).await;
         self.busy = false;
         if Instant::now() >= self.deadline {
-            // The cancellation may come late, and must not hit a change.
+            // The cancellation may arrive late, and would then cancel the next change on this connection.
             self.connection.retire(SILENT);
         }
         answer
     }
 
+    /// Retires the connection, and suspects the others.
     fn retire(&self, reason: &'static str) {
         self.connection.retire(reason);
         self.pool.suspect();
@@ -93,17 +101,20 @@ impl Drop for Lease {
             return self.pool.give_back(connection);
         }
         let (pool, turns, deadline) = (self.pool.clone(), self.turns.take(), self.deadline);
-        // Only the end of the process leaves nobody to run this.
+        // Without a runtime the process is ending.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
+                // The caller left before the deadline: the answer may still come in time.
                 if timeout_at(deadline, connection.drained()).await.is_ok() {
                     pool.give_back(connection);
                 } else {
                     connection.retire(SILENT);
+                    // Before `suspect`, because a `Notified` misses notifications before its creation.
                     let lost = pool.lost.notified();
                     pool.suspect();
-                    // Until it ends the change is in the database, and keeps its turns; unless the database cannot even
-                    // have got it, as far as the other connections show.
+                    // The change keeps its turns while it may be running: the next change of the same row would only
+                    // wait behind it. But if other connections are silent as well, the database is away, and turns that
+                    // nobody gives back would block the row for long.
                     tokio::select! {
                         () = connection.drained() => {}
                         () = lost => drop(turns),

@@ -1,10 +1,43 @@
 //! The connections, in two lanes, so that reads do not wait behind changes.
 //!
-//! Reads share a few connections, on which they are pipelined. A change has a connection for itself: so it never waits
-//! behind a change of somebody else that is stuck, and until it is sent it certainly has not happened. A change that was
-//! sent is never cancelled, since PostgreSQL may end a cancelled commit with success. Where it gets no answer in time, its
-//! connection is set aside with it and another takes its place. Of those set aside there are at most as many as the lane
-//! has connections; after that the lane shrinks, until no change is sent any more.
+//! - **Reads** share a few connections and are pipelined on them. An overdue read is cancelled.
+//! - **A change** has a connection for itself, as a [`Lease`]. So it never waits behind another user's blocked change,
+//!   and before it is sent it has certainly not happened.
+//!
+//! # Why a change is never cancelled
+//!
+//! If a cancellation meets a COMMIT that waits for a synchronous standby, PostgreSQL reports success, and the row
+//! exists only on the primary. So a sent change keeps its connection until the database answers, and the pool works
+//! without that one.
+//!
+//! # The life of a connection
+//!
+//! One task for each place in the lanes keeps a connection up ([`Pool::keep_connected`]):
+//!
+//! ```text
+//!              ┌─────────────────── pause ◄──────────────────┐
+//!              ▼                                             │ closed by the server
+//!          connecting ──► joined: shared by reads, or idle ⇄ leased
+//!              ▲                                │ retired (no answer in time, or the server is read-only)
+//!              │                                ▼
+//!              ├── no change was sent on it: ends with its reads, or after STATEMENT_TIMEOUT
+//!              └── a change was sent on it: set aside until the database answers
+//! ```
+//!
+//! The place connects again at once: the connection that is set aside continues in its own task. At most as many
+//! connections are set aside as the lane of changes has places. After that, a place waits for its old connection to
+//! end. So the lane shrinks, until the pool sends no more changes.
+//!
+//! # Suspicion
+//!
+//! One useless connection means that the others may be useless, too, for example after a failover. So [`Pool::suspect`]
+//! makes every idle or shared connection show within `PROBE_TIMEOUT` that it answers and accepts changes
+//! ([`Pool::examine`]). Otherwise it is retired and replaced. A leased connection is not asked: its change shows the
+//! same by its own answer.
+//!
+//! A connection without a change that does not answer proves that the database is away, not that a change takes long.
+//! This notifies [`Pool::lost`]. Then changes that are set aside give up their turns, so that the same row and user can
+//! go on.
 
 mod lease;
 
@@ -31,43 +64,44 @@ use super::{
 };
 use crate::db::{DbError, Lanes, outage::Outage, statement::Bound};
 
-/// Pauses between attempts to connect: the first, and the longest while the server is away.
+/// Pauses between attempts to connect while the server is unavailable: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
-/// Pause where the server will not have us.
+/// Pause if the server rejects the connection, for example because of a wrong password.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
-/// Time for a connection under suspicion to answer.
+/// Time for a suspected connection to answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The connections that there are.
+/// The connections of both lanes.
 #[derive(Debug)]
 pub(super) struct Pool {
     lanes: Lanes,
     reads: RwLock<Vec<Arc<Connection>>>,
+    /// Notified when a connection can be used for reads.
     joined: Notify,
     writes: Mutex<Writes>,
-    /// One permit for each idle connection of the writes.
+    /// One permit for each connection in `Writes::idle`.
     idle: Semaphore,
     /// One permit for each connection that may still be set aside.
     aside: Arc<Semaphore>,
-    /// Changes when a connection was found to be of no use: the others may be, too.
+    /// Changes if a connection is found useless: the others may be useless, too.
     suspicion: watch::Sender<()>,
-    /// Notified when a connection without a change does not answer: then it is not a change that takes long.
+    /// Notified if a connection without a change does not answer.
     pub(super) lost: Notify,
-    /// Whether a connection whose server is read-only is of use.
+    /// Whether connections to a read-only server are useful (`target_session_attrs=any`).
     read_only: bool,
-    /// Whether the last change had no answer in time.
+    /// Whether the last change got no answer in time.
     pub(super) doubtful: AtomicBool,
     outage: Outage,
-    /// Before the next attempt to connect after one that failed; held by the one who makes it.
+    /// Pause before the next attempt after a failed one. The task that makes the attempt holds the lock.
     pause: tokio::sync::Mutex<Duration>,
 }
 
 #[derive(Debug, Default)]
 struct Writes {
-    /// Those that no change has; the last is the one used last.
+    /// Connections without a change; the one that was used last is at the end.
     idle: Vec<Arc<Connection>>,
-    /// How many there are, those in use included.
+    /// Number of connections, including leased ones.
     live: usize,
 }
 
@@ -89,12 +123,12 @@ impl Pool {
         })
     }
 
-    /// Whether the last change had no answer in time, and none has had one since.
+    /// Whether the last change got no answer in time, and no other change has got one since.
     pub(super) fn is_doubtful(&self) -> bool {
         self.doubtful.load(Relaxed)
     }
 
-    /// Runs a read on the connection that has the fewest in flight, or the newest of those.
+    /// Runs a read on the connection with the fewest statements in flight, and of several on the newest.
     pub(super) async fn read(self: &Arc<Self>, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, Failure> {
         tracing::debug!(sql = statement.text(), "run");
         if let Some(connection) = self.pick() {
@@ -115,7 +149,7 @@ impl Pool {
     ) -> Result<Outcome, Failure> {
         let outcome = connection.read(statement, deadline, || self.suspect()).await;
         if Instant::now() >= deadline {
-            // It may be usable again.
+            // The cancellation may have made it usable again.
             self.joined.notify_waiters();
         }
         outcome
@@ -127,8 +161,8 @@ impl Pool {
         usable.min_by_key(|connection| connection.in_flight()).cloned()
     }
 
-    /// Waits for a connection to read on. Where the reads have none, they take one of the writes, unless changes are stuck
-    /// there.
+    /// Waits for a connection for a read. If the lane of reads has none, the read borrows one from the changes, unless
+    /// changes are set aside: then changes need the rest.
     async fn next(self: &Arc<Self>, deadline: Instant) -> Reader {
         loop {
             let joined = self.joined.notified();
@@ -148,7 +182,7 @@ impl Pool {
         }
     }
 
-    /// Waits for an idle connection of the writes.
+    /// Waits for an idle connection of the lane of changes.
     pub(super) async fn lease(self: &Arc<Self>, turns: Option<Held>, deadline: Instant) -> Lease {
         loop {
             match self.idle.acquire().await {
@@ -156,6 +190,7 @@ impl Pool {
                 // The semaphore is never closed.
                 Err(_) => std::future::pending().await,
             }
+            // Empty if `take` was faster than this task, which has got the permit.
             let idle = self.writes().idle.pop();
             if let Some(connection) = idle.filter(|connection| connection.is_usable()) {
                 return Lease::new(self.clone(), connection, turns, deadline);
@@ -163,6 +198,7 @@ impl Pool {
         }
     }
 
+    /// Makes a connection idle again, or forgets it if it is retired or lost.
     pub(super) fn give_back(&self, connection: Arc<Connection>) {
         if connection.is_usable() {
             self.writes().idle.push(connection);
@@ -170,13 +206,13 @@ impl Pool {
         }
     }
 
-    /// Takes this connection out of those that are idle, if it is one.
+    /// Removes this connection from the idle ones. Returns false if it is not idle.
     fn take(&self, connection: &Arc<Connection>) -> bool {
         let mut writes = self.writes();
         let Some(at) = writes.idle.iter().position(|idle| Arc::ptr_eq(idle, connection)) else { return false };
         writes.idle.remove(at);
         drop(writes);
-        // Where somebody has the permit already, it finds nothing and goes on waiting.
+        // If another task has the permit already, that task finds no connection and waits again.
         if let Ok(permit) = self.idle.try_acquire() {
             permit.forget();
         }
@@ -187,7 +223,7 @@ impl Pool {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a connection to the lane that needs it most: each has one before the other has all.
+    /// Adds a connection to the lane that needs it most. Changes get the first one, then reads get all of theirs.
     fn join(&self, connection: &Arc<Connection>) {
         let mut writes = self.writes();
         let mut reads = self.reads.write().unwrap_or_else(PoisonError::into_inner);
@@ -210,6 +246,7 @@ impl Pool {
         }
     }
 
+    /// Removes a connection from its lane.
     fn leave(&self, connection: &Arc<Connection>) {
         let mut reads = self.reads.write().unwrap_or_else(PoisonError::into_inner);
         let before = reads.len();
@@ -222,8 +259,8 @@ impl Pool {
         self.writes().live -= 1;
     }
 
-    /// Gives the writes a connection of the reads where they have none and there is no other to be had.
-    fn make_do(&self) {
+    /// Moves a connection from the reads to the changes if these have none and no new one can be made.
+    fn move_to_writes(&self) {
         let mut writes = self.writes();
         if writes.live > 0 || self.aside.available_permits() < self.lanes.writes {
             return;
@@ -235,13 +272,13 @@ impl Pool {
         self.idle.add_permits(1);
     }
 
-    /// Has every connection show that it is of use.
+    /// Makes every connection without a change show that it is useful.
     pub(super) fn suspect(&self) {
         self.suspicion.send_replace(());
     }
 
-    /// Retires a connection that does not answer in time, or takes no changes. One that a change has is left alone: the
-    /// change will tell.
+    /// Retires a connection if it does not answer in time or accepts no changes. Skips a leased one: its change shows
+    /// it.
     async fn examine(&self, connection: &Arc<Connection>) {
         let shared = {
             let reads = self.reads.read().unwrap_or_else(PoisonError::into_inner);
@@ -268,8 +305,8 @@ impl Pool {
         }
     }
 
-    /// Waits until the connection is to be replaced, and says why.
-    async fn attend(&self, connection: &Arc<Connection>) -> &'static str {
+    /// Examines the connection when there is a suspicion. Returns when it is retired, with the reason.
+    async fn until_retired(&self, connection: &Arc<Connection>) -> &'static str {
         let mut suspicion = self.suspicion.subscribe();
         loop {
             tokio::select! {
@@ -279,11 +316,11 @@ impl Pool {
         }
     }
 
-    /// Keeps one connection up: connects, drives it, and starts over when it is lost or of no use.
+    /// Keeps one place connected: connects, drives the connection, and starts again when it is lost or retired.
     pub(super) async fn keep_connected(self: Arc<Self>, connector: Connector) {
         let mut failed = false;
         loop {
-            // After a failure one at a time: those who wait in vain must not use up what a pooler has.
+            // After a failure, one attempt at a time: failing attempts must not use up the connections of a pooler.
             let mut pause = if failed { Some(self.pause.lock().await) } else { None };
             if let Some(pause) = &pause {
                 sleep(**pause).await;
@@ -308,7 +345,7 @@ impl Pool {
                             self.outage.report(&cause);
                             false
                         }
-                        reason = self.attend(&connection) => {
+                        reason = self.until_retired(&connection) => {
                             self.outage.report(&reason);
                             true
                         }
@@ -319,7 +356,7 @@ impl Pool {
                     if retired && changing {
                         self.set_aside(driver).await;
                     } else if retired {
-                        // Reads that are still on it are given up with it.
+                        // Time for the reads that are still in flight on it.
                         tokio::spawn(timeout(STATEMENT_TIMEOUT, driver));
                     } else {
                         sleep(PAUSE).await;
@@ -327,13 +364,14 @@ impl Pool {
                 }
                 Err(error) => {
                     self.outage.report(&error);
-                    self.make_do();
+                    self.move_to_writes();
                 }
             }
         }
     }
 
-    /// Lets a connection come to its end with the change that it has, however long that takes; first waits for a place.
+    /// Drives a connection until the database has answered its change, however long that takes. Returns when one more
+    /// may be set aside, or when it has ended.
     async fn set_aside(&self, mut driver: impl Future<Output = Result<(), Error>> + Send + Unpin + 'static) {
         tokio::select! {
             biased;
