@@ -38,13 +38,14 @@ const HEADERS: [Header; 4] = [
     },
 ];
 
-const OWN_HEADERS: [(&str, Option<&str>); 7] = [
+const OWN_HEADERS: [(&str, Option<&str>); 8] = [
     ("Cache-Control", Some("private, no-cache")),
     ("ETag", Some(r#""1""#)),
     ("Idempotency-Replayed", None),
     ("Link", None),
     ("Location", Some("/api/tasks/019aa5d0-5c3f-7d42-8e8b-2f6f0d9a71c4")),
     ("Retry-After", Some("1")),
+    ("X-Total-Count", Some("1")),
     ("WWW-Authenticate", Some(r#"Bearer error="invalid_token", error_description="the token has expired""#)),
 ];
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, ops::RangeInclusive};
 use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -170,6 +170,12 @@ impl ParseFromJSON for Timestamp {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         let text = value.as_ref().and_then(Value::as_str);
         text.and_then(|text| Self::parse(text).ok()).ok_or_else(ParseError::expected_input)
+    }
+}
+
+impl ParseFromParameter for Timestamp {
+    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+        Self::parse(text).map_err(ParseError::custom)
     }
 }
 

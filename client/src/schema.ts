@@ -153,6 +153,11 @@ export interface components {
          *       "title": "Buy milk",
          *       "description": "Two litres, the blue one",
          *       "completed": false,
+         *       "priority": "high",
+         *       "tags": [
+         *         "shop",
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z"
          *     }
          */
@@ -167,11 +172,23 @@ export interface components {
              */
             completed?: boolean;
             /**
+             * @description How much it matters.
+             * @default none
+             */
+            priority?: components["schemas"]["TaskPriority"];
+            /**
+             * @description Words to find it by. At most 20 different ones, kept in the order given.
+             * @default []
+             */
+            tags?: string[];
+            /**
              * Format: date-time
              * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
              */
             due_date?: string | null;
         };
+        /** @enum {string} */
+        TaskPriority: "none" | "low" | "medium" | "high";
         /**
          * TaskResponse
          * @description A task. Every field is always there.
@@ -180,6 +197,11 @@ export interface components {
          *       "title": "Buy milk",
          *       "description": "Two litres, the blue one",
          *       "completed": false,
+         *       "priority": "high",
+         *       "tags": [
+         *         "shop",
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z",
          *       "user_id": "alice",
          *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -198,6 +220,10 @@ export interface components {
             description: string | null;
             /** @description Whether it is done. */
             completed: boolean;
+            /** @description How much it matters. */
+            priority: components["schemas"]["TaskPriority"];
+            /** @description Words to find it by. */
+            tags: string[];
             /**
              * Format: date-time
              * @description When it is due, in UTC.
@@ -233,6 +259,10 @@ export interface components {
          *       "title": "Buy oat milk",
          *       "description": null,
          *       "completed": false,
+         *       "priority": "low",
+         *       "tags": [
+         *         "home"
+         *       ],
          *       "due_date": "2026-11-27T17:00:00Z"
          *     }
          */
@@ -243,6 +273,10 @@ export interface components {
             description?: string | null;
             /** @description Whether it is done. */
             completed?: boolean;
+            /** @description How much it matters. */
+            priority?: components["schemas"]["TaskPriority"];
+            /** @description Words to find it by. At most 20 different ones, kept in the order given. */
+            tags?: string[];
             /**
              * Format: date-time
              * @description When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
@@ -604,10 +638,22 @@ export interface operations {
                 /** @description Limits the number of tasks on a page. */
                 limit?: number;
                 /**
-                 * @description Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`
-                 *     and `order`.
+                 * @description Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`,
+                 *     `order` and filters.
                  */
                 cursor?: string;
+                /** @description Selects tasks with this text in the title or the description, whatever its case. */
+                q?: string;
+                /** @description Selects tasks with this priority. */
+                priority?: components["schemas"]["TaskPriority"];
+                /** @description Selects tasks with this tag, exactly. */
+                tag?: string;
+                /** @description Selects tasks that are due then or later. */
+                due_after?: string;
+                /** @description Selects tasks that are due earlier. */
+                due_before?: string;
+                /** @description Counts the tasks of all pages, for the header `X-Total-Count`. */
+                count?: boolean;
             };
             header?: never;
             path?: never;
@@ -624,6 +670,11 @@ export interface operations {
                     "X-Request-Id": components["headers"]["X-Request-Id"];
                     /** @description The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page. */
                     Link?: string;
+                    /**
+                     * @description The number of tasks of all pages, if `count` asked for it; absent if the user has too many tasks to count.
+                     * @example 1
+                     */
+                    "X-Total-Count"?: number;
                     [name: string]: unknown;
                 };
                 content: {
@@ -634,6 +685,11 @@ export interface operations {
                      *         "title": "Buy milk",
                      *         "description": "Two litres, the blue one",
                      *         "completed": false,
+                     *         "priority": "high",
+                     *         "tags": [
+                     *           "shop",
+                     *           "home"
+                     *         ],
                      *         "due_date": "2026-11-27T17:00:00Z",
                      *         "user_id": "alice",
                      *         "created_at": "2026-11-21T09:40:30.123456Z",
@@ -671,6 +727,11 @@ export interface operations {
                  *       "title": "Buy milk",
                  *       "description": "Two litres, the blue one",
                  *       "completed": false,
+                 *       "priority": "high",
+                 *       "tags": [
+                 *         "shop",
+                 *         "home"
+                 *       ],
                  *       "due_date": "2026-11-27T17:00:00Z"
                  *     }
                  */
@@ -706,6 +767,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": false,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -766,6 +832,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": false,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -826,6 +897,10 @@ export interface operations {
                  *       "title": "Buy oat milk",
                  *       "description": null,
                  *       "completed": false,
+                 *       "priority": "low",
+                 *       "tags": [
+                 *         "home"
+                 *       ],
                  *       "due_date": "2026-11-27T17:00:00Z"
                  *     }
                  */
@@ -854,6 +929,10 @@ export interface operations {
                      *       "title": "Buy oat milk",
                      *       "description": null,
                      *       "completed": false,
+                     *       "priority": "low",
+                     *       "tags": [
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",
@@ -962,6 +1041,11 @@ export interface operations {
                      *       "title": "Buy milk",
                      *       "description": "Two litres, the blue one",
                      *       "completed": true,
+                     *       "priority": "high",
+                     *       "tags": [
+                     *         "shop",
+                     *         "home"
+                     *       ],
                      *       "due_date": "2026-11-27T17:00:00Z",
                      *       "user_id": "alice",
                      *       "created_at": "2026-11-21T09:40:30.123456Z",

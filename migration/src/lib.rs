@@ -54,6 +54,8 @@ const MIGRATIONS: &[Migration] = &[
     shared!("m20261121_000003_dated_and_undated"),
     // On PostgreSQL, a non-unique index of ids.
     per_database!("m20261125_000004_hash_of_ids"),
+    // The priority and the tags of a task.
+    shared!("m20261128_000005_priority_and_tags"),
 ];
 
 /// Runs the migrations.

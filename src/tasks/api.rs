@@ -9,6 +9,8 @@ use super::{
     cursor::Position,
     dto::{TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
     entity::Model,
+    fields::Priority,
+    filters::Filters,
     id::TaskId,
     idempotency::{IdempotencyKey, InFlight, Request},
     list::{List, Order, Selection, Sort, Status},
@@ -51,6 +53,9 @@ enum Listed {
         /// The path and query of the next page, as `<…>; rel="next"` (RFC 8288); absent on the last page.
         #[oai(header = "Link")]
         Option<String>,
+        /// The number of tasks of all pages, if `count` asked for it; absent if the user has too many tasks to count.
+        #[oai(header = "X-Total-Count")]
+        Option<u64>,
     ),
 }
 
@@ -145,18 +150,43 @@ impl TasksApi {
         /// Limits the number of tasks on a page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]
         limit: Query<i32>,
-        /// Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`
-        /// and `order`.
+        /// Begins the page after this position. Take it from the `Link` of the previous page, with the same `status`, `sort`,
+        /// `order` and filters.
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
+        /// Selects tasks with this text in the title or the description, whatever its case.
+        #[oai(validator(min_length = 1, max_length = 100, pattern = r"^[^\x00]*$"))]
+        q: Query<Option<String>>,
+        /// Selects tasks with this priority.
+        priority: Query<Option<Priority>>,
+        /// Selects tasks with this tag, exactly.
+        #[oai(validator(min_length = 1, max_length = 50, pattern = r"^[^\x00]*$"))]
+        tag: Query<Option<String>>,
+        /// Selects tasks that are due then or later.
+        due_after: Query<Option<Timestamp>>,
+        /// Selects tasks that are due earlier.
+        due_before: Query<Option<Timestamp>>,
+        /// Counts the tasks of all pages, for the header `X-Total-Count`.
+        #[oai(default)]
+        count: Query<bool>,
     ) -> Result<Listed, Problem> {
-        let selection = Selection { status: status.0, sort: sort.0, order: order.0.unwrap_or(sort.0.order()) };
-        let list = List { selection, limit: usize::try_from(limit.0).unwrap_or_default() };
+        let list = List {
+            selection: Selection { status: status.0, sort: sort.0, order: order.0.unwrap_or(sort.0.order()) },
+            filters: Filters {
+                q: q.0,
+                priority: priority.0,
+                tag: tag.0,
+                due_after: due_after.0,
+                due_before: due_before.0,
+            },
+            count: count.0,
+            limit: usize::try_from(limit.0).unwrap_or_default(),
+        };
         let after = |cursor: String| Position::decode(&cursor, &list).ok_or_else(foreign_cursor);
         let after = cursor.0.map(after).transpose()?;
-        let page = Tasks::of(&self.db, bearer.user()).list(&list, after.as_ref()).await?;
+        let page = Tasks::of(&self.db, bearer.user()).list(&list, after).await?;
         let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
-        Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next))
+        Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next, page.total))
     }
 
     /// Create a task
@@ -330,7 +360,7 @@ impl Conditions {
 }
 
 fn foreign_cursor() -> Problem {
-    let detail = "is not a cursor of this list: take it from `Link`, with the same status, sort and order";
+    let detail = "is not a cursor of this list: take it from `Link`, with the same status, sort, order and filters";
     Problem::validation(vec![Violation::of_parameter("cursor", detail)])
 }
 

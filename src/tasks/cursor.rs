@@ -4,11 +4,16 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::list::{List, Sort};
+use super::{
+    filters::Filters,
+    list::{List, Sort},
+};
 use crate::timestamp::Timestamp;
 
 /// The format. It changes with the meaning of the bytes, so a cursor is never misread.
 const VERSION: u8 = 1;
+/// That of a list with filters.
+const FILTERED: u8 = 2;
 
 /// The last task of a page, by the sort key of the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +29,7 @@ pub(super) enum Position {
 impl Position {
     /// The position in this list, as a cursor.
     pub(super) fn encode(&self, list: &List) -> String {
-        let mut bytes = head(list).to_vec();
+        let mut bytes = head(list);
         match self {
             Self::Created(id) | Self::Undated(id) => bytes.extend_from_slice(id.as_bytes()),
             Self::Title(key, id) => {
@@ -61,15 +66,15 @@ impl Position {
 }
 
 /// How a cursor begins.
-const fn head(list: &List) -> [u8; 4] {
-    let [status, sort, order] = list.binding();
-    [VERSION, status, sort, order]
+fn head(list: &List) -> Vec<u8> {
+    let version = if list.filters == Filters::default() { VERSION } else { FILTERED };
+    [&[version], &list.binding()[..]].concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::list::{NEWEST, selections};
+    use crate::tasks::list::{NEWEST, list, selections};
 
     const ID: Uuid = Uuid::from_u128(0x019a_a5d0_5c3f_7d42_8e8b_2f6f_0d9a_71c4);
 
@@ -88,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_cursor_is_understood_by_lists_of_its_kind_and_refused_by_all_others() {
-        let lists = || selections().map(|selection| List { selection, limit: 100 });
+        let lists = || selections().map(list);
         for list in lists() {
             for position in positions(list.selection.sort) {
                 let cursor = position.encode(&list);
@@ -102,8 +107,8 @@ mod tests {
 
     #[test]
     fn a_garbled_cursor_is_refused() {
-        let cursor = Position::Created(ID).encode(&NEWEST);
-        let newer = BASE64_URL_SAFE_NO_PAD.encode([&[VERSION + 1], &head(&NEWEST)[1..], ID.as_bytes()].concat());
+        let cursor = Position::Created(ID).encode(&list(NEWEST));
+        let newer = BASE64_URL_SAFE_NO_PAD.encode([&[9], &head(&list(NEWEST))[1..], ID.as_bytes()].concat());
         for garbled in [
             "",
             "x",
@@ -114,7 +119,7 @@ mod tests {
             &format!("{cursor}="),
             &newer,
         ] {
-            assert_eq!(Position::decode(garbled, &NEWEST), None, "{garbled}");
+            assert_eq!(Position::decode(garbled, &list(NEWEST)), None, "{garbled}");
         }
     }
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     entity,
-    fields::{Description, Title},
+    fields::{Description, Priority, Tags, Title},
     id,
 };
 use crate::timestamp::Timestamp;
@@ -29,6 +29,13 @@ pub(super) struct TaskCreate {
     #[oai(default)]
     #[serde(default)]
     pub completed: bool,
+    /// How much it matters.
+    #[oai(default)]
+    #[serde(default)]
+    pub priority: Priority,
+    #[oai(default)]
+    #[serde(default)]
+    pub tags: Tags,
     /// When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
     #[oai(nullable)]
     pub due_date: Option<Timestamp>,
@@ -44,6 +51,9 @@ pub(super) struct TaskUpdate {
     pub description: MaybeUndefined<Description>,
     /// Whether it is done.
     pub completed: Option<bool>,
+    /// How much it matters.
+    pub priority: Option<Priority>,
+    pub tags: Option<Tags>,
     /// When it is due: a date and time with an offset (RFC 3339), in the years 1 to 9999 in UTC, kept to the microsecond.
     #[oai(nullable)]
     #[serde(default)]
@@ -71,6 +81,10 @@ pub(super) struct TaskResponse {
     pub description: Option<String>,
     /// Whether it is done.
     pub completed: bool,
+    /// How much it matters.
+    pub priority: Priority,
+    /// Words to find it by.
+    pub tags: Vec<String>,
     /// When it is due, in UTC.
     #[oai(nullable)]
     pub due_date: Option<Timestamp>,
@@ -91,6 +105,8 @@ impl From<entity::Model> for TaskResponse {
             title_key: _,
             description,
             completed,
+            priority,
+            tags,
             due_date,
             version: _,
             created_at,
@@ -101,6 +117,9 @@ impl From<entity::Model> for TaskResponse {
             title,
             description,
             completed,
+            priority: priority.into(),
+            // Only this program writes them.
+            tags: serde_json::from_str(&tags).unwrap_or_default(),
             due_date: due_date.map(Into::into),
             user_id,
             created_at: created_at.into(),
@@ -112,7 +131,7 @@ impl From<entity::Model> for TaskResponse {
 impl TaskCreate {
     /// The row of the new task.
     pub(super) fn into_row(self, owner: &str, now: Timestamp) -> entity::Model {
-        let Self { title, description, completed, due_date } = self;
+        let Self { title, description, completed, priority, tags, due_date } = self;
         let title = title.into_string();
         entity::Model {
             user_id: owner.to_owned(),
@@ -121,6 +140,8 @@ impl TaskCreate {
             title,
             description: description.map(Description::into_string),
             completed,
+            priority: priority.into(),
+            tags: tags.into_json(),
             due_date: due_date.map(Into::into),
             version: 1,
             created_at: now.into(),
@@ -131,13 +152,15 @@ impl TaskCreate {
 
 impl From<TaskUpdate> for entity::ActiveModel {
     fn from(body: TaskUpdate) -> Self {
-        let TaskUpdate { title, description, completed, due_date } = body;
+        let TaskUpdate { title, description, completed, priority, tags, due_date } = body;
         let title = title.map(Title::into_string);
         Self {
             title_key: title.as_deref().map_or(NotSet, |title| Set(entity::title_key(title))),
             title: title.map_or(NotSet, Set),
             description: nullable(description.map_value(Description::into_string)),
             completed: completed.map_or(NotSet, Set),
+            priority: priority.map_or(NotSet, |priority| Set(priority.into())),
+            tags: tags.map_or(NotSet, |tags| Set(tags.into_json())),
             due_date: nullable(due_date.map_value(Into::into)),
             user_id: NotSet,
             id: NotSet,
@@ -168,6 +191,8 @@ impl Example for TaskCreate {
             title: Title::new("Buy milk"),
             description: Some(Description::new("Two litres, the blue one")),
             completed: false,
+            priority: Priority::High,
+            tags: Tags::new(&["shop", "home"]),
             due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
         }
     }
@@ -179,6 +204,8 @@ impl Example for TaskUpdate {
             title: Some(Title::new("Buy oat milk")),
             description: MaybeUndefined::Null,
             completed: Some(false),
+            priority: Some(Priority::Low),
+            tags: Some(Tags::new(&["home"])),
             due_date: MaybeUndefined::from_opt_null(Timestamp::from_micros(EXAMPLE_DUE_DATE)),
         }
     }
@@ -198,6 +225,8 @@ impl Example for TaskResponse {
             title: "Buy milk".to_owned(),
             description: Some("Two litres, the blue one".to_owned()),
             completed: false,
+            priority: Priority::High,
+            tags: ["shop", "home"].map(str::to_owned).to_vec(),
             due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
             user_id: "alice".to_owned(),
             created_at,

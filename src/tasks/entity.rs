@@ -20,6 +20,11 @@ pub(super) struct Model {
     #[sea_orm(column_type = "Text", nullable)]
     pub description: Option<String>,
     pub completed: bool,
+    /// From 0 (none) to 3 (high), see [`super::fields::Priority`].
+    pub priority: i32,
+    /// A JSON array of strings.
+    #[sea_orm(column_type = "Text")]
+    pub tags: String,
     pub due_date: Option<DateTimeUtc>,
     /// Begins with 1 and grows with each change; the ETag.
     pub version: i64,
@@ -36,7 +41,13 @@ impl Column {
     /// Whether `updateTask` may change it.
     pub(super) const fn is_changeable(self) -> bool {
         match self {
-            Self::Title | Self::TitleKey | Self::Description | Self::Completed | Self::DueDate => true,
+            Self::Title
+            | Self::TitleKey
+            | Self::Description
+            | Self::Completed
+            | Self::Priority
+            | Self::Tags
+            | Self::DueDate => true,
             Self::UserId | Self::Id | Self::Version | Self::CreatedAt | Self::UpdatedAt => false,
         }
     }

@@ -1,12 +1,13 @@
 //! Text fields as types: each has its rule, its schema, the sentence for a violation, and its normalization.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
 use poem_openapi::{
+    Enum,
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// The title of a task, without white space around it.
@@ -53,7 +54,136 @@ impl Rule for OfDescription {
     const MAX_LENGTH: Option<usize> = Some(1000);
 }
 
-/// `\s` of a pattern (ECMA-262, section 22.2.2.9).
+#[derive(Debug)]
+pub(super) struct OfTag;
+
+impl Rule for OfTag {
+    const DESCRIPTION: &'static str = "A tag; must have 1 to 50 characters, not counting white space around them (which is \
+                                       removed), and no U+0000";
+    const PATTERN: &'static str = r"^\s*[^\s\x00](?:[^\x00]{0,48}[^\s\x00])?\s*$";
+    const MIN_LENGTH: Option<usize> = Some(1);
+
+    fn normalize(text: &str) -> &str {
+        text.trim_matches(is_white_space)
+    }
+}
+
+/// The tags of a task: each once, in the order given.
+#[derive(Debug, Default)]
+pub(super) struct Tags(Vec<Text<OfTag>>);
+
+impl Tags {
+    /// Most tags of a task.
+    const MAX: usize = 20;
+
+    pub(super) fn new(tags: &[&str]) -> Self {
+        Self(tags.iter().map(|tag| Text::new(tag)).collect())
+    }
+
+    /// As the database stores them. White space around a tag makes no other tag of it.
+    pub(super) fn into_json(self) -> String {
+        let mut kept: Vec<String> = Vec::with_capacity(self.0.len());
+        for tag in self.0.into_iter().map(Text::into_string) {
+            if !kept.contains(&tag) {
+                kept.push(tag);
+            }
+        }
+        Value::from(kept).to_string()
+    }
+}
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::deserialize(deserializer).map(Self)
+    }
+}
+
+impl Type for Tags {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "array".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Inline(Box::new(MetaSchema {
+            description: Some("Words to find it by. At most 20 different ones, kept in the order given."),
+            items: Some(Box::new(Text::<OfTag>::schema_ref())),
+            max_items: Some(Self::MAX),
+            unique_items: Some(true),
+            ..MetaSchema::new("array")
+        }))
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+impl ParseFromJSON for Tags {
+    fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+        serde_json::from_value(value.unwrap_or_default()).map_err(ParseError::custom)
+    }
+}
+
+impl ToJSON for Tags {
+    fn to_json(&self) -> Option<Value> {
+        Some(self.0.iter().filter_map(ToJSON::to_json).collect())
+    }
+}
+
+/// How much a task matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum, Deserialize, Serialize)]
+#[oai(rename = "TaskPriority", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Priority {
+    /// Not said.
+    #[default]
+    None,
+    /// Low.
+    Low,
+    /// Medium.
+    Medium,
+    /// High.
+    High,
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+impl From<Priority> for i32 {
+    fn from(priority: Priority) -> Self {
+        match priority {
+            Priority::None => 0,
+            Priority::Low => 1,
+            Priority::Medium => 2,
+            Priority::High => 3,
+        }
+    }
+}
+
+impl From<i32> for Priority {
+    fn from(stored: i32) -> Self {
+        match stored {
+            ..=0 => Self::None,
+            1 => Self::Low,
+            2 => Self::Medium,
+            3.. => Self::High,
+        }
+    }
+}
+
+/// What `\s` of a pattern means (ECMA-262, section 22.2.2.9).
 fn is_white_space(character: char) -> bool {
     (character.is_whitespace() && character != '\u{85}') || character == '\u{feff}'
 }

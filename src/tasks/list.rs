@@ -1,8 +1,14 @@
 //! The parameters of a list as one struct, from which cursors and the link to the next page are made.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use form_urlencoded::Serializer;
 use poem_openapi::{Enum, types::ToJSON};
 use serde_json::Value;
+
+use super::filters::Filters;
+
+/// Bytes of the digest of filters that a cursor has.
+const DIGEST: usize = 8;
 
 /// Which tasks to list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Enum)]
@@ -51,9 +57,12 @@ impl Sort {
 }
 
 /// The parameters of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List {
     pub(super) selection: Selection,
+    pub(super) filters: Filters,
+    /// Whether to count the tasks of all pages.
+    pub(super) count: bool,
     /// Most tasks on a page.
     pub(super) limit: usize,
 }
@@ -69,9 +78,9 @@ pub(super) struct Selection {
 
 impl List {
     /// What a cursor is bound to. It is part of cursors, so it must not change its meaning.
-    pub(super) const fn binding(&self) -> [u8; 3] {
+    pub(super) fn binding(&self) -> Vec<u8> {
         // Each parameter is part of the binding, or named here as one that is not.
-        let Self { selection: Selection { status, sort, order }, limit: _ } = self;
+        let Self { selection: Selection { status, sort, order }, filters, count: _, limit: _ } = self;
         let status = match status {
             Status::All => b'a',
             Status::Pending => b'p',
@@ -86,18 +95,23 @@ impl List {
             Order::Asc => b'a',
             Order::Desc => b'd',
         };
-        [status, sort, order]
+        let filters = Serializer::new(String::new()).extend_pairs(filters.parameters()).finish();
+        let filters = (!filters.is_empty()).then(|| digest(&SHA256, filters.as_bytes()));
+        let filters = filters.iter().flat_map(|digest| digest.as_ref().iter().copied().take(DIGEST));
+        [status, sort, order].into_iter().chain(filters).collect()
     }
 
     /// The path and query of the page that begins at the cursor.
     pub(super) fn page(&self, cursor: &str) -> String {
-        let Self { selection: Selection { status, sort, order }, limit } = self;
+        let Self { selection: Selection { status, sort, order }, filters, count, limit } = self;
         let address = String::from("/api/tasks?");
         let query = address.len();
         Serializer::for_suffix(address, query)
             .append_pair("status", &word(status))
             .append_pair("sort", &word(sort))
             .append_pair("order", &word(order))
+            .extend_pairs(filters.parameters())
+            .extend_pairs(count.then_some(("count", "true")))
             .append_pair("limit", &limit.to_string())
             .append_pair("cursor", cursor)
             .finish()
@@ -112,10 +126,15 @@ fn word(value: &impl ToJSON) -> String {
     }
 }
 
-/// The default list.
+/// The list of a selection, without filters.
 #[cfg(test)]
-pub(super) const NEWEST: List =
-    List { selection: Selection { status: Status::All, sort: Sort::Created, order: Order::Desc }, limit: 100 };
+pub(super) fn list(selection: Selection) -> List {
+    List { selection, filters: Filters::default(), count: false, limit: 100 }
+}
+
+/// The default selection.
+#[cfg(test)]
+pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort::Created, order: Order::Desc };
 
 /// All possible selections.
 #[cfg(test)]

@@ -5,10 +5,12 @@ mod cursor;
 mod dto;
 mod entity;
 mod fields;
+mod filters;
 mod id;
 mod idempotency;
 mod list;
 mod owner;
+mod pages;
 mod statements;
 mod store;
 

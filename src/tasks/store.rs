@@ -8,7 +8,7 @@ use super::{
     cursor::Position,
     entity::{ActiveModel, Column, Entity, Model},
     idempotency::{self, KeyOf, Outdated, Request},
-    list::{List, Order, Selection, Sort},
+    list::{Order, Selection},
     owner,
     statements::{
         AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
@@ -96,14 +96,7 @@ impl Expected<'_> {
     }
 }
 
-/// Some tasks of a list, and where the next page begins, if there is one.
-#[derive(Debug)]
-pub(super) struct Page {
-    pub(super) tasks: Vec<Model>,
-    pub(super) next: Option<Position>,
-}
-
-/// The result of a create.
+/// What became of a create.
 #[derive(Debug)]
 pub(super) enum Creation {
     /// A new task.
@@ -117,29 +110,8 @@ impl<'a> Tasks<'a> {
         Self { db: db.of(owner.id()), owner }
     }
 
-    /// The page of the user's tasks after a position. Ties break by id.
-    pub(super) async fn list(&self, list: &List, after: Option<&Position>) -> Result<Page, DbError> {
-        let sorted = match (list.selection.sort, after) {
-            (Sort::Created, _) => Sorted::Created,
-            (Sort::Title, _) => Sorted::Title,
-            (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
-            (Sort::DueDate, _) => Sorted::Dated,
-        };
-        // One more task than the page holds, to see whether there is a next page.
-        let mut tasks = self.stretch(list.selection, after, sorted, list.limit + 1).await?;
-        let more = tasks.len() > list.limit;
-        tasks.truncate(list.limit);
-        let next = tasks.last().filter(|_| more).map(|last| match (list.selection.sort, last.due_date) {
-            (Sort::Created, _) => Position::Created(last.id),
-            (Sort::Title, _) => Position::Title(last.title_key.clone(), last.id),
-            (Sort::DueDate, Some(due_date)) => Position::Dated(due_date.into(), last.id),
-            (Sort::DueDate, None) => Position::Undated(last.id),
-        });
-        Ok(Page { tasks, next })
-    }
-
-    /// The first of these tasks after the position, if there is one. Undated tasks follow dated ones.
-    async fn stretch(
+    /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
+    pub(super) async fn stretch(
         &self,
         selection: Selection,
         after: Option<&Position>,

@@ -3,6 +3,7 @@
 mod conditional;
 mod durability;
 mod fields;
+mod filters;
 mod idempotency;
 mod isolation;
 mod lists;

@@ -38,7 +38,31 @@ fn a_task_needs_only_a_title() {
 }
 
 #[test]
-fn an_update_changes_only_the_fields_in_its_body() {
+fn tags_are_trimmed_kept_in_their_order_and_replaced_as_a_whole() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    let wide = "👨".repeat(50);
+    let body = json!({ "title": "x", "tags": [" b ", "a", "b", "\"q\"", wide] });
+    let created = alice.post("/api/tasks", &body);
+    assert_eq!(created.json()["tags"], json!(["b", "a", "\"q\"", wide]), "each tag once");
+    let path = created.header("location");
+    for (tags, kept) in [(json!(["c"]), json!(["c"])), (json!([]), json!([])), (json!(["a", "A"]), json!(["a", "A"]))] {
+        assert_eq!(alice.put(path, &json!({ "tags": tags })).json()["tags"], kept);
+        assert_eq!(alice.get(path).json()["tags"], kept);
+    }
+    let many: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+    assert_eq!(alice.put(path, &json!({ "tags": many })).json()["tags"], json!(many));
+}
+
+#[test]
+fn a_task_has_no_priority_and_no_tags_by_default() {
+    let server = Server::start(DATABASE);
+    let task = server.user("alice").create("Buy milk");
+    assert_eq!((&task["priority"], &task["tags"]), (&json!("none"), &json!([])));
+}
+
+#[test]
+fn an_update_changes_the_fields_it_names_and_no_other() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
     let due = "2027-01-31T12:00:00Z";
@@ -51,6 +75,9 @@ fn an_update_changes_only_the_fields_in_its_body() {
         (json!({ "completed": false }), "completed", json!(false)),
         (json!({ "due_date": "2027-02-01T00:00:00+02:00" }), "due_date", json!("2027-01-31T22:00:00Z")),
         (json!({ "due_date": null }), "due_date", Value::Null),
+        (json!({ "priority": "high" }), "priority", json!("high")),
+        (json!({ "priority": "none" }), "priority", json!("none")),
+        (json!({ "tags": ["a", "b"] }), "tags", json!(["a", "b"])),
     ] {
         let body = json!({ "title": "Buy milk", "description": "Two litres", "completed": false, "due_date": due });
         let mut expected = alice.post("/api/tasks", &body).json();

@@ -46,10 +46,19 @@ struct Answer {
     title: String,
     description: Option<String>,
     completed: bool,
+    /// 0.1.0 had no priority and no tags.
+    #[serde(default)]
+    priority: i32,
+    #[serde(default = "no_tags")]
+    tags: String,
     due_date: Option<Timestamp>,
     user_id: String,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+fn no_tags() -> String {
+    "[]".to_owned()
 }
 
 impl Model {
@@ -62,6 +71,8 @@ impl Model {
             title_key: _,
             description,
             completed,
+            priority,
+            tags,
             due_date,
             version: _,
             created_at,
@@ -74,6 +85,8 @@ impl Model {
             title,
             description,
             completed,
+            priority,
+            tags,
             due_date: due_date.map(Into::into),
             user_id: user_id.clone(),
             created_at: created_at.into(),
@@ -114,6 +127,8 @@ impl From<Answer> for entity::Model {
             title,
             description,
             completed,
+            priority,
+            tags,
             due_date,
             user_id,
             created_at,
@@ -126,6 +141,8 @@ impl From<Answer> for entity::Model {
             title,
             description,
             completed,
+            priority,
+            tags,
             due_date: due_date.map(Into::into),
             version: 1,
             created_at: created_at.into(),

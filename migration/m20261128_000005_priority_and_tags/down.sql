@@ -1,0 +1,2 @@
+ALTER TABLE tasks DROP COLUMN tags;
+ALTER TABLE tasks DROP COLUMN priority;
