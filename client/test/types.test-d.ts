@@ -13,6 +13,8 @@ test("every field of a task is present, and null only if the contract allows it"
     title: string;
     description: string | null;
     completed: boolean;
+    priority: "none" | "low" | "medium" | "high";
+    tags: string[];
     due_date: string | null;
     user_id: string;
     created_at: string;
@@ -65,6 +67,8 @@ test("a request accepts only what the contract declares", () => {
     title: string;
     description?: string | null;
     completed?: boolean;
+    priority?: "none" | "low" | "medium" | "high";
+    tags?: string[];
     due_date?: string | null;
   }>();
   // @ts-expect-error A title is required.
