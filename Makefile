@@ -4,6 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 NODE_MODULES := node_modules/.package-lock.json
+CONSUMERS := api-tests/consumers
 # The folder of the linters from PyPI, and all Bash scripts.
 LINTERS = $$(scripts/venv scripts/lint/requirements.txt)/bin
 BASH_SCRIPTS = $$(grep -rlIE --exclude-dir=.git --exclude-dir=node_modules --exclude-dir=target '^\#!.*bash$$' .)
@@ -87,6 +88,15 @@ client: $(NODE_MODULES) ## Write the types of the TypeScript client again from o
 conformance: ## Test the server against its document, with ten times the requests of `make test`
 	@scripts/require cargo cc postgres python3 venv
 	CONFORMANCE_EXAMPLES=500 cargo test --test conformance -- --nocapture
+
+.PHONY: consumers
+consumers: $(NODE_MODULES) $(CONSUMERS)/$(NODE_MODULES) ## Call all operations through clients that ten generators make from the document
+	@scripts/require cargo cc node python3 venv
+	cargo build --bin todo-api
+	$(CONSUMERS)/test
+
+$(CONSUMERS)/$(NODE_MODULES): $(CONSUMERS)/package-lock.json $(CONSUMERS)/package.json
+	npm ci --prefix $(CONSUMERS)
 
 .PHONY: bench
 bench: ## Measure throughput, latencies, CPU time and memory on both databases, and the cost of a deep page

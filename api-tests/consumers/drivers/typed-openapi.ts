@@ -1,0 +1,29 @@
+import { createApiClient } from "../generated/typed-openapi";
+import type { Client } from "../session";
+
+export default (url: string, token: string): Client => {
+  const api = createApiClient(
+    {
+      fetch: ({ method, url, urlSearchParams, parameters }) => {
+        if (urlSearchParams) url.search = urlSearchParams.toString();
+        return fetch(url, {
+          method: method.toUpperCase(),
+          headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+          body: parameters?.body === undefined ? null : JSON.stringify(parameters.body),
+        });
+      },
+    },
+    url,
+  );
+  // It has no optional headers and bodies: they are empty, and null.
+  const header = {};
+  const path = (id: string) => ({ path: { id }, header });
+  return {
+    list: (limit) => api.get("/api/tasks", { query: { limit } }),
+    create: (body) => api.post("/api/tasks", { header, body: { completed: false, ...body } }),
+    get: (id) => api.get("/api/tasks/{id}", path(id)),
+    update: (id, body) => api.put("/api/tasks/{id}", { ...path(id), body }),
+    complete: (id, body) => api.patch("/api/tasks/{id}/complete", { ...path(id), body: body ?? null }),
+    delete: (id) => api.delete("/api/tasks/{id}", path(id)),
+  };
+};
