@@ -1,4 +1,4 @@
-import { createApiClient } from "../generated/typed-openapi";
+import { createApiClient, type Schemas } from "../generated/typed-openapi";
 import type { Client } from "../session";
 
 export default (url: string, token: string): Client => {
@@ -20,7 +20,8 @@ export default (url: string, token: string): Client => {
   const path = (id: string) => ({ path: { id }, header });
   return {
     list: (limit) => api.get("/api/tasks", { query: { limit } }),
-    create: (body) => api.post("/api/tasks", { header, body: { completed: false, ...body } }),
+    // Its type requires the fields that have a default.
+    create: (body) => api.post("/api/tasks", { header, body: body as Schemas.TaskCreate }),
     get: (id) => api.get("/api/tasks/{id}", path(id)),
     update: (id, body) => api.put("/api/tasks/{id}", { ...path(id), body }),
     complete: (id, body) => api.patch("/api/tasks/{id}/complete", { ...path(id), body: body ?? null }),
