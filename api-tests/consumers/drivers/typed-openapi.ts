@@ -15,7 +15,7 @@ export default (url: string, token: string): Client => {
     },
     url,
   );
-  // It has no optional headers and bodies: they are empty, and null.
+  // Its types require the optional headers and the optional body.
   const header = {};
   const path = (id: string) => ({ path: { id }, header });
   return {
@@ -24,7 +24,8 @@ export default (url: string, token: string): Client => {
     create: (body) => api.post("/api/tasks", { header, body: body as Schemas.TaskCreate }),
     get: (id) => api.get("/api/tasks/{id}", path(id)),
     update: (id, body) => api.put("/api/tasks/{id}", { ...path(id), body }),
-    complete: (id, body) => api.patch("/api/tasks/{id}/complete", { ...path(id), body: body ?? null }),
+    complete: (id, body) =>
+      api.patch("/api/tasks/{id}/complete", { ...path(id), body: body as { completed: boolean } }),
     delete: (id) => api.delete("/api/tasks/{id}", path(id)),
   };
 };
