@@ -118,8 +118,7 @@ impl From<entity::Model> for TaskResponse {
             description,
             completed,
             priority: priority.into(),
-            // Only this program writes them.
-            tags: serde_json::from_str(&tags).unwrap_or_default(),
+            tags: Tags::from_json(&tags),
             due_date: due_date.map(Into::into),
             user_id,
             created_at: created_at.into(),

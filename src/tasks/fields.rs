@@ -80,6 +80,12 @@ impl Tags {
         Self(tags.iter().map(|tag| Text::new(tag)).collect())
     }
 
+    /// The tags in what the database stores, which only [`Tags::into_json`] has written.
+    pub(super) fn from_json(stored: &str) -> Vec<String> {
+        // Most tasks have none.
+        if stored == "[]" { Vec::new() } else { serde_json::from_str(stored).unwrap_or_default() }
+    }
+
     /// As the database stores them. White space around a tag makes no other tag of it.
     pub(super) fn into_json(self) -> String {
         let mut kept: Vec<String> = Vec::with_capacity(self.0.len());

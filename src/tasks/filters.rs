@@ -4,7 +4,10 @@
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{entity::Model, fields::Priority};
+use super::{
+    entity::Model,
+    fields::{Priority, Tags},
+};
 use crate::timestamp::Timestamp;
 
 /// The filters of a list; a task must meet all of them.
@@ -68,7 +71,7 @@ impl Matcher<'_> {
 
 /// Whether the JSON array of tags has this one.
 fn has_tag(tags: &str, tag: &str) -> bool {
-    tags != "[]" && serde_json::from_str::<Vec<String>>(tags).is_ok_and(|tags| tags.iter().any(|one| one == tag))
+    Tags::from_json(tags).iter().any(|one| one == tag)
 }
 
 /// The text without differences of case (Unicode, section 3.13) and composition (section 3.11).
