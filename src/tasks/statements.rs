@@ -1,12 +1,13 @@
 //! The statements of the store. Each is built once.
 
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, QueryFilter, QueryTrait, Select, UpdateMany, Value,
+    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QueryTrait, Select, UpdateMany,
+    Value,
     sea_query::{Condition, Expr, Func, Order as Direction},
 };
 
 use super::{
-    entity::{Column, Entity},
+    entity::{Column, Entity, Model},
     idempotency,
     list::{Order, Selection, Status},
     owner,
@@ -125,14 +126,40 @@ pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, UpdateM
             .apply_if(set.then_some(to.completed), |update, completed| update.filter(Column::Completed.ne(completed)))
     });
 
-/// The rows to insert together with a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct New {
-    pub(super) owner: bool,
-    pub(super) key: bool,
+/// The rows to insert together.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NewRows<'a> {
+    pub(super) owner: Option<&'a owner::Model>,
+    pub(super) key: Option<&'a idempotency::Model>,
+    pub(super) task: &'a Model,
 }
 
-/// The arguments are the values of the rows: owner, key, task.
+/// The kinds of rows besides the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct New {
+    owner: bool,
+    key: bool,
+}
+
+impl NewRows<'_> {
+    /// The key of their statement.
+    pub(super) const fn kinds(self) -> New {
+        New { owner: self.owner.is_some(), key: self.key.is_some() }
+    }
+
+    /// The values of all rows, in the order of [`INSERTS`].
+    pub(super) fn values(self) -> Vec<Value> {
+        let Self { owner, key, task } = self;
+        let owner = owner.into_iter().flat_map(values);
+        owner.chain(key.into_iter().flat_map(values)).chain(values(task)).collect()
+    }
+}
+
+fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
+    <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column))
+}
+
+/// The arguments are [`NewRows::values`].
 pub(super) static INSERTS: Statements<New, Vec<Value>, Inserts> = Statements::new(|New { owner, key }, ()| {
     let mut inserts = Inserts::default();
     if owner {

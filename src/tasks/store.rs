@@ -1,7 +1,7 @@
 //! The queries. Each is for one owner. This module does not depend on HTTP.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, EntityTrait, Iterable, ModelTrait, UpdateMany, Value};
+use sea_orm::{ActiveModelTrait, Iterable, UpdateMany, Value};
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     list::{Order, Selection},
     owner,
     statements::{
-        AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, New, Own,
+        AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, NewRows, Own,
         STRETCHES, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
@@ -175,12 +175,12 @@ impl<'a> Tasks<'a> {
 
     /// Inserts the task, its key, and its owner if there is none yet: all of them, or none.
     async fn insert(&self, task: &Model, key: Option<&idempotency::Model>) -> Result<(), DbError> {
-        let rows = || key.into_iter().flat_map(values).chain(values(task));
-        let new = New { owner: false, key: key.is_some() };
-        let inserted = self.db.insert(&INSERTS, new, rows().collect()).await;
+        let rows = NewRows { owner: None, key, task };
+        let inserted = self.db.insert(&INSERTS, rows.kinds(), rows.values()).await;
         let Err(DbError::ForeignKey(_)) = inserted else { return inserted };
         let owner = owner::Model { id: self.owner.id().to_owned(), created_at: task.created_at };
-        self.db.insert(&INSERTS, New { owner: true, ..new }, values(&owner).chain(rows()).collect()).await
+        let rows = NewRows { owner: Some(&owner), ..rows };
+        self.db.insert(&INSERTS, rows.kinds(), rows.values()).await
     }
 
     pub(super) async fn get(&self, id: Uuid) -> Result<Model, StoreError> {
@@ -318,8 +318,4 @@ const UNUSED: Value = Value::Bool(None);
 
 fn now() -> Value {
     DateTime::<Utc>::from(Timestamp::now()).into()
-}
-
-fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
-    <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column))
 }

@@ -276,9 +276,9 @@ fn slow_readers_take_little_memory_and_disconnect_nobody_else() {
     alice.create("x");
     server.sql(
         "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 499)
-         INSERT INTO tasks SELECT user_id, randomblob(16), title, title_key,
-         replace(hex(zeroblob(500)), '0', char(1)), completed, due_date, created_at, updated_at, version
-         FROM tasks, n",
+         INSERT INTO tasks (user_id, id, title, title_key, description, completed, version, created_at, updated_at)
+         SELECT user_id, randomblob(16), title, title_key, replace(hex(zeroblob(500)), '0', char(1)), completed,
+         version, created_at, updated_at FROM tasks, n",
     );
     let request =
         format!("GET /api/tasks?limit=500 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n", token("alice"));
