@@ -76,12 +76,12 @@ deny: ## Check the crates: licences, sources and known vulnerabilities; builds c
 	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
 
 .PHONY: openapi
-openapi: ## Write openapi.yaml again from the annotated types
+openapi: ## Regenerate openapi.yaml from the annotated types
 	cargo run --quiet -- openapi > openapi.yaml.new
 	mv openapi.yaml.new openapi.yaml
 
 .PHONY: client
-client: $(NODE_MODULES) ## Write the types of the TypeScript client again from openapi.yaml
+client: $(NODE_MODULES) ## Regenerate the types of the TypeScript client from openapi.yaml
 	npm run generate --workspace client
 
 .PHONY: conformance

@@ -44,7 +44,7 @@ impl Position {
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// The position in this list that a cursor stands for; `None` where it is not a cursor, or one of another list.
+    /// The position of a cursor in this list; `None` if it is not a cursor, or a cursor of another list.
     pub(super) fn decode(cursor: &str, list: &List) -> Option<Self> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
         let rest = bytes.strip_prefix(&head(list)[..])?;

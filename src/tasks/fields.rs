@@ -21,7 +21,7 @@ pub(super) trait Rule: 'static {
     const DESCRIPTION: &'static str;
     /// The rule as a regular expression (ECMA-262).
     const PATTERN: &'static str;
-    /// The least and the most Unicode scalar values, as far as they can be told without the pattern.
+    /// The bounds of its length in Unicode scalar values, if the pattern does not have them or some tools ignore it.
     const MIN_LENGTH: Option<usize> = None;
     const MAX_LENGTH: Option<usize> = None;
 

@@ -283,7 +283,7 @@ impl<'a> Tasks<'a> {
         Own { owner: self.owner.id().into(), id: id.into() }
     }
 
-    /// The version that a change asks for, if it does. Where it may meet several, it is the one that the task has now.
+    /// The version that a change asks for, if it does: if several may be changed, the one that the task has now.
     async fn version(&self, id: Uuid, expected: Expected<'_>) -> Result<Option<i64>, StoreError> {
         if !expected.takes_a_look() {
             return Ok(expected.one_of.and_then(<[i64]>::first).copied());

@@ -234,7 +234,7 @@ impl Connections {
     /// the limit, the server gives up those that have waited the longest.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
-        // The total first, because `release` subtracts the part from it: whoever sees the part sees the total as well.
+        // The total first, because `release` subtracts the part from it, and so must see the total as well.
         let unsent = self.unsent.fetch_add(size, Relaxed) + size;
         connection.unsent.store(size, Release);
         if unsent > self.unsent_limit {
