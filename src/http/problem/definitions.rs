@@ -48,20 +48,96 @@ pub enum Code {
     Unavailable,
 }
 
-/// The definition of a code.
+/// All that there is to say about a code.
 pub(super) struct Definition {
     pub(super) status: StatusCode,
     /// The kind of problem in a few words: `title`.
     pub(super) title: &'static str,
-    /// The default of `detail`. The code that finds the problem may have a more precise sentence.
+    /// The default of `detail`. The place that finds the problem may have a more precise sentence. `{limit}` stands for the
+    /// maximum size of a body in bytes.
     pub(super) detail: &'static str,
+    pub(super) header: Option<CommonHeader>,
+    /// Of the codes that share a status, one declares it.
+    declared: Option<Declared>,
 }
 
+/// How the document declares a status.
+struct Declared {
+    when: When,
+    /// `{size}` stands for the maximum size of a body.
+    description: &'static str,
+    /// `detail` of the example, if it is not the default.
+    example: Option<&'static str>,
+}
+
+/// A header of every answer with a code.
+#[derive(Clone, Copy)]
+pub(super) struct CommonHeader {
+    pub(super) name: &'static str,
+    /// Its default value.
+    pub(super) value: &'static str,
+    description: &'static str,
+    kind: HeaderType,
+}
+
+const CHALLENGE: CommonHeader = CommonHeader {
+    name: "WWW-Authenticate",
+    value: "Bearer",
+    description: "The challenge of RFC 6750, with the reason for a refusal.",
+    kind: HeaderType::Text,
+};
+
+const RETRY_AFTER: CommonHeader = CommonHeader {
+    name: "Retry-After",
+    value: "1",
+    description: "Seconds after which to try again.",
+    kind: HeaderType::Number,
+};
+
 const fn define(status: StatusCode, title: &'static str, detail: &'static str) -> Definition {
-    Definition { status, title, detail }
+    Definition { status, title, detail, header: None, declared: None }
+}
+
+impl Definition {
+    const fn header(self, header: CommonHeader) -> Self {
+        Self { header: Some(header), ..self }
+    }
+
+    const fn declared(self, when: When, description: &'static str) -> Self {
+        Self { declared: Some(Declared { when, description, example: None }), ..self }
+    }
+
+    const fn example(self, detail: &'static str) -> Self {
+        let declared = match self.declared {
+            Some(Declared { when, description, .. }) => Some(Declared { when, description, example: Some(detail) }),
+            None => None,
+        };
+        Self { declared, ..self }
+    }
 }
 
 impl Code {
+    /// All codes, by status.
+    const ALL: [Self; 17] = [
+        Self::MalformedRequest,
+        Self::TokenMissing,
+        Self::TokenExpired,
+        Self::TokenInvalid,
+        Self::TaskForbidden,
+        Self::TaskNotFound,
+        Self::RouteNotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::IdempotencyKeyInFlight,
+        Self::PreconditionFailed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::ValidationFailed,
+        Self::IdempotencyKeyReused,
+        Self::InternalError,
+        Self::Unavailable,
+    ];
+
     /// The status of the answer.
     #[must_use]
     pub const fn status(self) -> StatusCode {
@@ -73,16 +149,25 @@ impl Code {
         match self {
             Self::MalformedRequest => {
                 define(S::BAD_REQUEST, "The request is malformed", "the request is not what it should be")
+                    .declared(When::Always, "The body is not JSON or has a name twice, or a header cannot be read.")
+                    .example("the body is not JSON: expected value at line 1 column 1")
             }
             Self::TokenMissing => {
                 define(S::UNAUTHORIZED, "A bearer token is required", "send the header `Authorization: Bearer <token>`")
+                    .header(CHALLENGE)
             }
-            Self::TokenExpired => define(S::UNAUTHORIZED, "The token has expired", "the token has expired"),
-            Self::TokenInvalid => define(S::UNAUTHORIZED, "The token is not valid", "the token is not valid"),
+            Self::TokenExpired => define(S::UNAUTHORIZED, "The token has expired", "the token has expired")
+                .header(CHALLENGE)
+                .declared(When::Secured, "No token, or one that is malformed, expired or otherwise not valid."),
+            Self::TokenInvalid => {
+                define(S::UNAUTHORIZED, "The token is not valid", "the token is not valid").header(CHALLENGE)
+            }
             Self::TaskForbidden => {
                 define(S::FORBIDDEN, "The task belongs to another user", "only its owner may see or change it")
+                    .declared(When::PathParameter, "The task belongs to another user.")
             }
-            Self::TaskNotFound => define(S::NOT_FOUND, "There is no such task", "no task has this id"),
+            Self::TaskNotFound => define(S::NOT_FOUND, "There is no such task", "no task has this id")
+                .declared(When::PathParameter, "There is no such task, or the id is not a lower-case UUID."),
             Self::RouteNotFound => define(S::NOT_FOUND, "There is no such path", "see /docs for the paths there are"),
             Self::MethodNotAllowed => define(
                 S::METHOD_NOT_ALLOWED,
@@ -91,11 +176,17 @@ impl Code {
             ),
             Self::RequestTimeout => {
                 define(S::REQUEST_TIMEOUT, "The request did not arrive in time", "send the whole body at once")
+                    .declared(When::Body, "The body did not arrive in time.")
             }
             Self::IdempotencyKeyInFlight => define(
                 S::CONFLICT,
                 "The idempotency key is in flight",
                 "the first request with this key has no answer yet",
+            )
+            .header(RETRY_AFTER)
+            .declared(
+                When::Header("Idempotency-Key"),
+                "A request with the same `Idempotency-Key` is still being worked on.",
             ),
             Self::IdempotencyKeyReused => define(
                 S::UNPROCESSABLE_ENTITY,
@@ -106,56 +197,48 @@ impl Code {
                 S::PRECONDITION_FAILED,
                 "The task has changed",
                 "read the task again: its ETag is no longer the one expected",
+            )
+            .declared(
+                When::Header("If-Match"),
+                "The task has another version than `If-Match` expects, or one that `If-None-Match` excludes; nothing was \
+                 changed. A weak tag in `If-Match` never matches.",
             ),
-            Self::PayloadTooLarge => define(S::PAYLOAD_TOO_LARGE, "The body is too large", "send a smaller body"),
+            Self::PayloadTooLarge => define(S::PAYLOAD_TOO_LARGE, "The body is too large", "send at most {limit} bytes")
+                .declared(When::Body, "The body is larger than {size}."),
             Self::UnsupportedMediaType => define(
                 S::UNSUPPORTED_MEDIA_TYPE,
                 "The body must be application/json",
                 "send the header `Content-Type: application/json`",
-            ),
+            )
+            .declared(When::Body, "The body is not declared as `application/json`, or it is encoded."),
             Self::ValidationFailed => define(
                 S::UNPROCESSABLE_ENTITY,
                 "The request breaks the contract",
                 "see `errors` for every rule that the request breaks",
+            )
+            .declared(
+                When::Always,
+                "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for \
+                 another request; nothing was changed.",
             ),
             Self::InternalError => define(
                 S::INTERNAL_SERVER_ERROR,
                 "Internal server error",
                 "the request id finds the cause in the server's log",
-            ),
+            )
+            .declared(When::Always, "An internal error; the answer says nothing of its cause."),
             Self::Unavailable => define(
                 S::SERVICE_UNAVAILABLE,
                 "The service is not available for the moment",
                 "the database cannot be reached; nothing was changed",
+            )
+            .header(RETRY_AFTER)
+            .declared(
+                When::Always,
+                "The database cannot be reached, or the server is about to stop. Nothing was changed, unless `detail` \
+                 says that it is unknown whether the change was made.",
             ),
         }
-    }
-}
-
-/// A header that comes with every answer of a status.
-pub(super) struct CommonHeader {
-    pub(super) name: &'static str,
-    /// Its default value.
-    pub(super) value: &'static str,
-    description: &'static str,
-    kind: HeaderType,
-}
-
-pub(super) const fn header(status: StatusCode) -> Option<CommonHeader> {
-    match status {
-        StatusCode::UNAUTHORIZED => Some(CommonHeader {
-            name: "WWW-Authenticate",
-            value: "Bearer",
-            description: "The challenge of RFC 6750, with the reason for a refusal.",
-            kind: HeaderType::Text,
-        }),
-        StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => Some(CommonHeader {
-            name: "Retry-After",
-            value: "1",
-            description: "Seconds after which to try again.",
-            kind: HeaderType::Number,
-        }),
-        _ => None,
     }
 }
 
@@ -175,64 +258,25 @@ pub(super) fn invalid() -> Problem {
 /// The errors of operations for the document, by status. `body_limit` is the maximum size of a body in bytes.
 #[must_use]
 pub fn failures(body_limit: usize) -> Vec<Failure> {
-    let too_large = format!("The body is larger than {}.", size(body_limit));
-    let declared: [(When, &str, Problem); 12] = [
-        (
-            When::Always,
-            "The body is not JSON or has a name twice, or a header cannot be read.",
-            Problem::because(Code::MalformedRequest, "the body is not JSON: expected value at line 1 column 1"),
-        ),
-        (
-            When::Secured,
-            "No token, or one that is malformed, expired or otherwise not valid.",
-            Code::TokenExpired.into(),
-        ),
-        (When::PathParameter, "The task belongs to another user.", Code::TaskForbidden.into()),
-        (When::PathParameter, "There is no such task, or the id is not a lower-case UUID.", Code::TaskNotFound.into()),
-        (When::Body, "The body did not arrive in time.", Code::RequestTimeout.into()),
-        (
-            When::Header("Idempotency-Key"),
-            "A request with the same `Idempotency-Key` is still being worked on.",
-            Code::IdempotencyKeyInFlight.into(),
-        ),
-        (
-            When::Header("If-Match"),
-            "The task has another version than `If-Match` expects, or one that `If-None-Match` excludes; nothing was changed. A weak tag in `If-Match` never matches.",
-            Code::PreconditionFailed.into(),
-        ),
-        (When::Body, &too_large, Problem::payload_too_large(body_limit)),
-        (
-            When::Body,
-            "The body is not declared as `application/json`, or it is encoded.",
-            Code::UnsupportedMediaType.into(),
-        ),
-        (
-            When::Always,
-            "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for another \
-             request; nothing was changed.",
-            invalid(),
-        ),
-        (When::Always, "An internal error; the answer says nothing of its cause.", Code::InternalError.into()),
-        (
-            When::Always,
-            "The database cannot be reached, or the server is about to stop. Nothing was changed, unless `detail` says \
-             that it is unknown whether the change was made.",
-            Code::Unavailable.into(),
-        ),
-    ];
-    let failure = |(when, description, problem): (When, &str, Problem)| {
-        let status = problem.code().status();
-        Failure {
+    let failure = |code: Code| {
+        let Definition { status, header, declared, .. } = code.definition();
+        let Declared { when, description, example: detail } = declared?;
+        let problem = match code {
+            Code::ValidationFailed => invalid(),
+            Code::PayloadTooLarge => Problem::payload_too_large(body_limit),
+            code => detail.map_or_else(|| Problem::of(code), |detail| Problem::because(code, detail)),
+        };
+        Some(Failure {
             status: status.as_u16(),
             when,
-            description: description.to_owned(),
-            header: header(status).map(|header| (header.name, header.description, header.kind)),
+            description: description.replace("{size}", &size(body_limit)),
+            header: header.map(|header| (header.name, header.description, header.kind)),
             media_type: MEDIA_TYPE,
             schema: "Problem",
             example: serde_json::to_value(example(problem)).unwrap_or_default(),
-        }
+        })
     };
-    declared.into_iter().map(failure).collect()
+    Code::ALL.into_iter().filter_map(failure).collect()
 }
 
 /// A number of bytes, for people.
@@ -242,21 +286,20 @@ fn size(bytes: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use poem_openapi::types::ParseFromJSON;
-
     use super::*;
     use crate::{api, openapi::Version};
 
     #[test]
-    fn each_status_of_a_code_is_declared_unless_the_router_answers_it() {
+    fn each_status_of_a_code_is_declared_once_unless_the_router_answers_it() {
         let declared: Vec<u16> = failures(1).iter().map(|failure| failure.status).collect();
-        assert!(declared.is_sorted());
-        let document = api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap();
-        let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
-        for code in codes {
-            let code = Code::parse_from_json(Some(code.clone())).unwrap();
+        assert!(declared.is_sorted_by(|one, other| one < other), "{declared:?}");
+        for code in Code::ALL {
             let by_router = code == Code::MethodNotAllowed;
             assert!(by_router || declared.contains(&code.status().as_u16()), "{code:?}");
         }
+        let document = api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap();
+        let codes = document["components"]["schemas"]["ProblemCode"]["enum"].as_array().unwrap();
+        let all: Vec<_> = Code::ALL.iter().map(ToString::to_string).collect();
+        assert!(codes.iter().all(|code| all.iter().any(|one| code == one)), "ALL lacks a code");
     }
 }

@@ -53,7 +53,7 @@ impl Problem {
     /// A problem with a more precise sentence. It must not contain a secret or a cause inside the server.
     #[must_use]
     pub fn because(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let header = definitions::header(code.status());
+        let header = code.definition().header;
         let header = header.map(|header| (HeaderName::try_from(header.name), HeaderValue::from_static(header.value)));
         let headers = header.into_iter().filter_map(|(name, value)| Some((name.ok()?, value))).collect();
         Self { code, detail: detail.into(), errors: Vec::new(), headers, cause: None }
@@ -83,7 +83,8 @@ impl Problem {
     /// A body over the limit (in bytes).
     #[must_use]
     pub fn payload_too_large(limit: usize) -> Self {
-        Self::because(Code::PayloadTooLarge, format!("send at most {limit} bytes"))
+        let code = Code::PayloadTooLarge;
+        Self::because(code, code.definition().detail.replace("{limit}", &limit.to_string()))
     }
 
     /// A rejected token, with the challenge of RFC 6750, section 3.
