@@ -31,7 +31,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const redocly = createRequire(import.meta.url).resolve("@redocly/cli/bin/cli.js");
 
 /**
- * Changes that break clients, but for which `redocly diff` has no rule.
+ * Changes that break clients and for which `redocly diff` has no rule.
  *
  * @param {Change} change
  * @returns {Verdict[]}

@@ -16,11 +16,7 @@ Send the JWT of the auth server as `Authorization: Bearer <token>`; its `sub` is
 refused, not ignored. Every answer has an `X-Request-Id`: quote it in bug reports.";
 
 const HEADERS: [Header; 4] = [
-    Header {
-        name: "Cache-Control",
-        description: "Who may keep the answer: nobody but the caller, and not without asking again.",
-        example: "private, no-store",
-    },
+    Header { name: "Cache-Control", description: "Says who may cache the answer.", example: "private, no-store" },
     Header {
         name: "Vary",
         description: "Tells caches that the answer depends on the origin of the page that asks.",

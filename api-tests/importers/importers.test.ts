@@ -14,7 +14,7 @@ beforeAll(async () => {
 
 afterAll(() => server?.stop());
 
-/** Sends a request as imported, but for the task that it names. */
+/** Sends an imported request, with the id of a real task in its path. */
 function send({ method, url, headers, body }: Call, id: string): Promise<Response> {
   return fetch(url.replace(":id", id), { method, headers, body: body ?? null });
 }

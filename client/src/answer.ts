@@ -23,7 +23,7 @@ export type Answer<Id extends keyof operations, Declared = operations[Id]["respo
 export class TodoApiError extends Error {
   override readonly name = "TodoApiError";
   readonly response: Response;
-  /** Absent if the answer is not from the API, but for example from a proxy. */
+  /** Absent if the answer does not come from the API, for example if a proxy sent it. */
   readonly problem: Problem | undefined;
 
   constructor(response: Response, problem?: Problem) {

@@ -599,7 +599,7 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description Who may keep the answer: nobody but the caller, and not without asking again.
+         * @description Says who may cache the answer.
          * @example private, no-store
          */
         "Cache-Control": string;
@@ -642,15 +642,15 @@ export interface operations {
                  *     `order` and filters.
                  */
                 cursor?: string;
-                /** @description Selects tasks with this text in the title or the description, whatever its case. */
+                /** @description Selects tasks with this text in the title or the description, regardless of case. */
                 q?: string;
                 /** @description Selects tasks with this priority. */
                 priority?: components["schemas"]["TaskPriority"];
                 /** @description Selects tasks with this tag, exactly. */
                 tag?: string;
-                /** @description Selects tasks that are due then or later. */
+                /** @description Selects tasks that are due at this time or later. */
                 due_after?: string;
-                /** @description Selects tasks that are due earlier. */
+                /** @description Selects tasks that are due before this time. */
                 due_before?: string;
                 /** @description Counts the tasks of all pages, for the header `X-Total-Count`. */
                 count?: boolean;
@@ -811,7 +811,7 @@ export interface operations {
             200: {
                 headers: {
                     /**
-                     * @description Kept by the caller alone, and only to be asked for again.
+                     * @description Lets only the caller cache the answer, and only for revalidation.
                      * @example private, no-cache
                      */
                     "Cache-Control": string;
@@ -850,7 +850,7 @@ export interface operations {
             304: {
                 headers: {
                     /**
-                     * @description Kept by the caller alone, and only to be asked for again.
+                     * @description Lets only the caller cache the answer, and only for revalidation.
                      * @example private, no-cache
                      */
                     "Cache-Control": string;

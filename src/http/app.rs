@@ -119,13 +119,16 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Err(_) => None,
         };
         let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
-        let outcome = match (outcome, slashes) {
-            (Ok(Err(_)), Some(path)) => {
-                Err(Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}")))
-            }
-            (Ok(outcome), _) => outcome.map_err(Problem::from),
-            (Err(_), _) => Err(Problem::internal(&"a panic, whose place is logged just before")),
+        let outcome = match outcome {
+            Ok(outcome) => outcome.map_err(Problem::from),
+            Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
         };
+        let outcome = outcome.map_err(|problem| match slashes {
+            Some(path) if problem.code() == Code::RouteNotFound => {
+                Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}"))
+            }
+            _ => problem,
+        });
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
         let mut response = match (preflight, outcome) {
             (Some(response), _) | (None, Ok(response)) => response,

@@ -86,7 +86,7 @@ enum Found {
         /// The version of the task.
         #[oai(header = "ETag")]
         ETag,
-        /// Kept by the caller alone, and only to be asked for again.
+        /// Lets only the caller cache the answer, and only for revalidation.
         #[oai(header = "Cache-Control")]
         String,
     ),
@@ -96,7 +96,7 @@ enum Found {
         /// The version of the task.
         #[oai(header = "ETag")]
         ETag,
-        /// Kept by the caller alone, and only to be asked for again.
+        /// Lets only the caller cache the answer, and only for revalidation.
         #[oai(header = "Cache-Control")]
         String,
     ),
@@ -154,7 +154,7 @@ impl TasksApi {
         /// `order` and filters.
         #[oai(validator(min_length = 1, max_length = 2304, pattern = "^[A-Za-z0-9_-]*$"))]
         cursor: Query<Option<String>>,
-        /// Selects tasks with this text in the title or the description, whatever its case.
+        /// Selects tasks with this text in the title or the description, regardless of case.
         #[oai(validator(min_length = 1, max_length = 100, pattern = r"^[^\x00]*$"))]
         q: Query<Option<String>>,
         /// Selects tasks with this priority.
@@ -162,9 +162,9 @@ impl TasksApi {
         /// Selects tasks with this tag, exactly.
         #[oai(validator(min_length = 1, max_length = 50, pattern = r"^[^\x00]*$"))]
         tag: Query<Option<String>>,
-        /// Selects tasks that are due then or later.
+        /// Selects tasks that are due at this time or later.
         due_after: Query<Option<Timestamp>>,
-        /// Selects tasks that are due earlier.
+        /// Selects tasks that are due before this time.
         due_before: Query<Option<Timestamp>>,
         /// Counts the tasks of all pages, for the header `X-Total-Count`.
         #[oai(default)]

@@ -4,15 +4,12 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::{
-    filters::Filters,
-    list::{List, Sort},
-};
+use super::list::{List, Sort};
 use crate::timestamp::Timestamp;
 
 /// The format. It changes with the meaning of the bytes, so a cursor is never misread.
 const VERSION: u8 = 1;
-/// That of a list with filters.
+/// The format for a list with filters.
 const FILTERED: u8 = 2;
 
 /// The last task of a page, by the sort key of the list.
@@ -67,7 +64,7 @@ impl Position {
 
 /// How a cursor begins.
 fn head(list: &List) -> Vec<u8> {
-    let version = if list.filters == Filters::default() { VERSION } else { FILTERED };
+    let version = if list.filters.is_empty() { VERSION } else { FILTERED };
     [&[version], &list.binding()[..]].concat()
 }
 

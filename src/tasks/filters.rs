@@ -1,5 +1,5 @@
-//! Filters of a list. They are applied in the process, to the tasks that the index of the list yields: so they work with
-//! every sort on every database, and need neither statements nor indexes.
+//! Filters of a list. The server applies them itself, to the tasks that it reads off the index of the list. So they work
+//! with every sort on both databases, and need no statements or indexes of their own.
 
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
@@ -33,7 +33,7 @@ pub(super) struct Matcher<'a> {
 }
 
 impl Filters {
-    /// The filters as parameters of a query. Whatever is forgotten here is missing in the next link and in cursors.
+    /// The filters as parameters of a query. The next link and the binding of cursors are made from them.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&'static str, String)> {
         let Self { q, priority, tag, due_after, due_before } = self;
         let parameters = [
@@ -46,10 +46,14 @@ impl Filters {
         parameters.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 
-    /// The filters, where there are any.
-    pub(super) fn matcher(&self) -> Option<Matcher<'_>> {
-        let any = *self != Self::default();
-        any.then(|| Matcher { filters: self, q: self.q.as_deref().map(folded) })
+    /// Whether every task meets them.
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The filters, ready to be applied.
+    pub(super) fn matcher(&self) -> Matcher<'_> {
+        Matcher { filters: self, q: self.q.as_deref().map(folded) }
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Page {
 
 /// A look at the tasks of a list, one after the other.
 struct Look<'a> {
-    matcher: Option<Matcher<'a>>,
+    matcher: Matcher<'a>,
     limit: usize,
     tasks: Vec<Model>,
     /// Where the page ended, once it is full.
@@ -40,7 +40,7 @@ struct Look<'a> {
 impl Tasks<'_> {
     /// The page of the user's tasks that begins behind a position; ties break by id.
     pub(super) async fn list(&self, list: &List, after: Option<Position>) -> Result<Page, DbError> {
-        if list.filters.matcher().is_none() && !list.count {
+        if list.filters.is_empty() && !list.count {
             // One more than asked for tells whether there is more.
             let mut tasks =
                 self.stretch(list.selection, after.as_ref(), sorted(list, after.as_ref()), list.limit + 1).await?;
@@ -110,7 +110,7 @@ impl<'a> Look<'a> {
 
     fn at(&mut self, list: &List, task: Model) {
         self.followed |= self.full.is_some();
-        if self.matcher.as_ref().is_some_and(|matcher| !matcher.matches(&task)) {
+        if !self.matcher.matches(&task) {
             return;
         }
         self.matched += 1;

@@ -147,7 +147,8 @@ fn the_host_of_a_request_is_unambiguous() {
         ("1.0", &["x", "x"], 400),
     ] {
         let hosts = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect::<Vec<_>>().concat();
-        for (method, path) in [(Method::GET, "/api/tasks"), (Method::GET, "/health"), (Method::GET, "/docs")] {
+        for (method, path) in ["/api/tasks", "/health", "/docs", "/health/"].map(|path| (Method::GET, path)) {
+            let status = if status == 200 && path.ends_with('/') { 404 } else { status };
             let mut connection = Connection::open(&server);
             let token = token("alice");
             connection.send(&format!(
