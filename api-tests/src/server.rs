@@ -132,7 +132,7 @@ impl Server {
 
     /// A server that logs to a file `log/lines` on a separate disk of this size. Its database is elsewhere.
     pub fn logging_to_a_small_disk(kib: usize) -> Self {
-        let script = format!("{} exec {} serve 2> log/lines", disk("log", kib), binary().display());
+        let script = format!("{} exec {} serve 2>> log/lines", disk("log", kib), binary().display());
         let mut server = Self::launch(in_a_shell(&script), Place::new(Database::Sqlite, &[]));
         let log = server.inner_folder().join("log/lines");
         let listening = || {
