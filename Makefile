@@ -25,9 +25,10 @@ demo: ## Serve with a front end where people can sign up, and print its address
 
 .PHONY: test
 test: ## Run all tests; installs missing programs (with apt, as root)
-	@scripts/require cargo cc chromium curl haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
+	@scripts/require cargo cc chromium curl git haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
+	api-tests/released/build
 	cargo test
 	cargo run --quiet --bin unseen
 	bench/load --smoke --server target/debug/todo-api

@@ -4,6 +4,7 @@
 mod client;
 mod document;
 mod issuer;
+mod place;
 mod pooler;
 mod postgres;
 mod programs;
@@ -18,11 +19,12 @@ pub use self::{
     client::{Answer, Client},
     document::Document,
     issuer::{Issuer, Reply},
+    place::Database,
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
-    programs::{binary, faults},
+    programs::{Version, binary, faults},
     proxy::Proxy,
-    server::{Database, Server},
+    server::Server,
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,
 };
