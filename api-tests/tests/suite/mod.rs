@@ -11,6 +11,7 @@ mod migrations;
 pub(crate) mod model;
 pub(crate) mod pages;
 pub(crate) mod resets;
+mod rolling;
 mod tasks;
 mod upgrades;
 mod validation;

@@ -45,7 +45,7 @@ fn upgraded(release: &Path) -> (Server, Value) {
 }
 
 /// Whether the task has the same fields as the other one; it may have more, because later releases add some.
-fn has_all_of(task: &Value, older: &Value) -> bool {
+pub(super) fn has_all_of(task: &Value, older: &Value) -> bool {
     older.as_object().unwrap().iter().all(|(name, value)| task[name] == *value)
 }
 
