@@ -37,6 +37,7 @@ test: ## Run all tests; installs missing programs (with apt, as root)
 	node contract/check.js
 	npm test --workspace client --workspace api-tests
 	api-tests/clients/test
+	api-tests/released/clients
 
 $(NODE_MODULES): package-lock.json package.json api-tests/package.json client/package.json examples/web/package.json
 	@scripts/require node

@@ -13,5 +13,6 @@ pub(crate) mod pages;
 pub(crate) mod resets;
 mod rolling;
 mod tasks;
+mod traffic;
 mod upgrades;
 mod validation;

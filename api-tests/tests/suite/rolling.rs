@@ -3,10 +3,8 @@
 use api_tests::{Answer, Client, Method, Server, Version};
 use serde_json::{Value, json};
 
-use super::upgrades::has_all_of;
+use super::upgrades::{LAST, has_all_of};
 use crate::DATABASE;
-
-const LAST: Version = Version::Released("0.1.0");
 
 /// An instance of the last release on a new database, and one of this version that has joined it.
 fn both() -> (Server, Server) {
@@ -160,7 +158,7 @@ fn pages_in_turn(first: &str, servers: [&Client; 2]) -> Vec<Value> {
 }
 
 /// The query of every list that both versions have.
-pub(crate) fn queries() -> impl Iterator<Item = String> {
+pub(super) fn queries() -> impl Iterator<Item = String> {
     let statuses = ["all", "pending", "completed"];
     let sorts = ["created", "title", "due_date"];
     statuses.into_iter().flat_map(move |status| {
