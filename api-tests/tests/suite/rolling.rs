@@ -190,3 +190,24 @@ fn a_cursor_of_one_version_leads_on_at_the_other() {
     let cursor = filtered.rsplit_once('=').unwrap().1;
     assert_eq!(old.get(&format!("/api/tasks?cursor={cursor}")).problem(), "422 validation_failed");
 }
+
+#[test]
+fn a_due_date_that_only_the_last_release_accepts_stays_until_it_is_changed() {
+    let (old, new) = both();
+    let (old, new) = (old.user("alice"), new.user("alice"));
+    let body = |n: usize| json!({ "title": n.to_string(), "due_date": format!("0000-01-0{}T00:00:00Z", 1 + n) });
+    let created: Vec<_> = (0..3).map(|n| old.post("/api/tasks", &body(n))).collect();
+    for answer in &created {
+        assert_eq!(answer.status, 201);
+        assert_same(answer, &new.get(answer.header("location")));
+    }
+    assert_eq!(new.post("/api/tasks", &body(0)).violations(), ["/due_date"]);
+    for order in ["asc", "desc"] {
+        let tasks = pages_in_turn(&format!("/api/tasks?sort=due_date&order={order}&limit=1"), [&old, &new]);
+        assert_eq!(tasks.len(), 3, "{order}");
+    }
+    let path = created[0].header("location");
+    let due_date = &created[0].json()["due_date"];
+    assert_eq!(new.put(path, &json!({ "title": "Changed" })).json()["due_date"], *due_date);
+    assert_eq!(new.put(path, &json!({ "due_date": null })).json()["due_date"], Value::Null);
+}
