@@ -127,6 +127,7 @@ fn a_hundred_thousand_tasks_are_upgraded_while_the_last_release_serves_them() {
         // By now it has prepared all its statements.
         first_round.recv().unwrap();
         let new = old.sibling_of(Version::Current);
+        new.wait_for_log(|line| (line["message"] == "ready").then_some(()));
         upgraded.store(true, Ordering::Release);
         (new, traffic.join().unwrap())
     });
