@@ -7,6 +7,7 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, "consumers/**"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000 } },
     fileParallelism: false,
   },
 });
