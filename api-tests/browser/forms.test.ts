@@ -136,10 +136,11 @@ test("a person reads that signing out has failed, and the next one sees nothing 
   await signIn(page, "eve");
   await row(page, "Buy milk").waitFor();
   expect(await page.getByRole("alert").count()).toBe(0);
-  await close(/ERR_INTERNET_DISCONNECTED/);
+  // A request of the page that comes after the sign-out gets no token.
+  await close(/ERR_INTERNET_DISCONNECTED|status of 401/);
 });
 
-test("a person reads that signing in has failed because there is no connection, and can try again", async () => {
+test("a person reads that signing in has failed, and tries again without typing anything again", async () => {
   const { page, context, close } = await visit("fred");
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();

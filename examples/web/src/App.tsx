@@ -11,6 +11,9 @@ notifyManager.setScheduler(queueMicrotask);
 
 export function App() {
   const session = auth.useSession();
+  // Whether the server has said who is signed in. It is asked again and again, and the form must stay meanwhile.
+  const [known, setKnown] = useState(false);
+  if (!known && !session.isPending && !session.error) setKnown(true);
   const [notice, setNotice] = useState("");
   const [problem, setProblem] = useState("");
   const leaving = useRef(false);
@@ -43,10 +46,10 @@ export function App() {
         problem={problem && `You are not signed out. ${problem}`}
       />
     );
-  if (session.isPending)
+  if (known)
     return (
       <Entry>
-        <p role="status">Loading…</p>
+        <SignIn notice={notice} />
       </Entry>
     );
   if (session.error)
@@ -60,7 +63,7 @@ export function App() {
     );
   return (
     <Entry>
-      <SignIn notice={notice} />
+      <p role="status">Loading…</p>
     </Entry>
   );
 }
