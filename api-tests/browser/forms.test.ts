@@ -129,7 +129,7 @@ test("a person reads that signing out has failed, and the next one sees nothing 
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("alert").filter({ hasText: "You are not signed out. The server cannot be reached." }).waitFor();
   await context.setOffline(false);
-  expect(await titles(page)).toEqual(["Buy milk"]);
+  await expect.poll(() => titles(page)).toEqual(["Buy milk"]);
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
   expect(page.url()).toBe(`${servers.web.url}/`);

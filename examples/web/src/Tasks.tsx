@@ -23,9 +23,11 @@ export function Tasks() {
 
   const tasks = list.data?.pages.flatMap((page) => page.tasks);
   const number = tasks?.length ?? 0;
+  // Until then, the tasks of the choice before are shown.
+  const loaded = list.data && !list.isPlaceholderData;
   const counted = counts.isPlaceholderData ? undefined : counts.data?.[choice.view];
   // Say it once, when it is certain.
-  const known = list.data && !list.isPlaceholderData && !(list.hasNextPage && counts.isFetching);
+  const known = loaded && !(list.hasNextPage && counts.isFetching);
 
   async function more() {
     const { isError } = await list.fetchNextPage();
@@ -70,8 +72,8 @@ export function Tasks() {
           </button>
         </div>
       )}
-      {list.isPending && <Skeleton />}
-      {list.data && number === 0 && <Empty choice={choice} onClear={clearFilters} />}
+      {!loaded && !list.error && number === 0 && <Skeleton />}
+      {loaded && number === 0 && <Empty choice={choice} onClear={clearFilters} />}
       {tasks && number > 0 && (
         // biome-ignore lint/a11y/noRedundantRoles: Safari takes the role from a list without markers.
         <ul ref={rows} className="tasks panel" role="list" aria-label="Tasks" aria-busy={list.isPlaceholderData}>

@@ -6,6 +6,7 @@ export const orders = {
   oldest: { label: "Oldest first", query: { sort: "created", order: "asc" } },
   soonest: { label: "Due soonest", query: { sort: "due_date", order: "asc" } },
   latest: { label: "Due latest", query: { sort: "due_date", order: "desc" } },
+  priority: { label: "Highest priority", query: { sort: "priority", order: "desc" } },
   title: { label: "Title A to Z", query: { sort: "title", order: "asc" } },
   "title-desc": { label: "Title Z to A", query: { sort: "title", order: "desc" } },
 } satisfies Record<string, { label: string; query: TaskQuery }>;
