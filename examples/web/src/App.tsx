@@ -11,7 +11,7 @@ notifyManager.setScheduler(queueMicrotask);
 
 export function App() {
   const session = auth.useSession();
-  // Whether the server has said who is signed in. It is asked again and again, and the form must stay meanwhile.
+  // Whether the server has ever said who is signed in. The page asks again after an interruption, and the form must stay.
   const [known, setKnown] = useState(false);
   if (!known && !session.isPending && !session.error) setKnown(true);
   const [notice, setNotice] = useState("");
@@ -25,7 +25,7 @@ export function App() {
 
   async function signOut(reason: string) {
     // Requests that fail because the session is ending do not end it again.
-    if (leaving.current) return;
+    if (reason && leaving.current) return;
     leaving.current = true;
     setNotice(reason);
     setProblem("");

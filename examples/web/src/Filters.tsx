@@ -23,6 +23,7 @@ export function Filters({ choice, knownTags }: { choice: Choice; knownTags: stri
         label="Tag"
         placeholder="Any"
         list={KNOWN_TAGS}
+        maxLength={50}
         value={choice.tag}
         // The beginning of a tag selects nothing.
         pause={(tag) => (tag === "" || knownTags.includes(tag) ? 0 : 4 * PAUSE)}

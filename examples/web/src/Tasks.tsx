@@ -23,7 +23,7 @@ export function Tasks() {
 
   const tasks = list.data?.pages.flatMap((page) => page.tasks);
   const number = tasks?.length ?? 0;
-  // Until then, the tasks of the choice before are shown.
+  // Until this is true, the list has the tasks of the previous choice.
   const loaded = list.data && !list.isPlaceholderData;
   const counted = counts.isPlaceholderData ? undefined : counts.data?.[choice.view];
   // Say it once, when it is certain.
@@ -105,7 +105,7 @@ export function Tasks() {
   );
 }
 
-/** The number of tasks or, if they are too many to count, how many are shown. */
+/** The number of tasks or, if there are too many to count, of those that are shown. */
 function describe(shown: number, counted: number | undefined): string {
   const tasks = (number: number) => (number === 1 ? "1 task" : `${number} tasks`);
   return counted === undefined ? `${tasks(shown)} so far` : tasks(counted);
