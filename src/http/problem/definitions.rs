@@ -148,6 +148,7 @@ impl Code {
         self.definition().status
     }
 
+    #[allow(clippy::too_many_lines, reason = "the table of all codes")]
     pub(super) const fn definition(self) -> Definition {
         use StatusCode as S;
         match self {
