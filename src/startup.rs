@@ -158,6 +158,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
         cors: serve.cors,
         stopping: stopping.clone(),
         limits: serve.body_limits,
+        rates: serve.rate_limits,
     };
     let outline = api::outline(serve.body_limits.size);
     let app = app::build(state, TasksApi::new(db.clone()), outline).map_err(failure)?;

@@ -13,6 +13,7 @@ mod edge {
     mod jwks;
     mod jwks_fetches;
     mod lifecycle;
+    mod limits;
     mod log;
     mod log_faults;
     mod messages;

@@ -104,7 +104,14 @@ impl Server {
         db.connect().unwrap();
         let verifier = verifier(&mut settings);
         let (api, outline) = (TasksApi::new(db.clone()), api::outline(serve.body_limits.size));
-        let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
+        let state = State {
+            db,
+            verifier,
+            cors: serve.cors,
+            stopping: Stopping::default(),
+            limits: serve.body_limits,
+            rates: serve.rate_limits,
+        };
         let app = app::build(state, api, outline).unwrap().boxed();
 
         let create = Call::post(NEW, StatusCode::CREATED);

@@ -76,7 +76,7 @@ export interface TodoClient {
   getTask(id: string, options?: RequestOptions & { ifNoneMatch?: never }): Promise<FullAnswer>;
   /** Changes only the fields in `change`; `null` clears a field. */
   updateTask(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Answer<"updateTask">>;
-  /** Sets `completed`. Without a state, toggles it; the client never repeats that. */
+  /** Sets `completed`. Without a state, toggles it; the client repeats that only after a 429. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
   /** Forgets the cached token, so that it does not outlive a sign-out; the next request calls the `token` function. */

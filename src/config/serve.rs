@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use poem::http::HeaderValue;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
     http::{
-        BodyLimits,
+        BodyLimits, RateLimit, RateLimits, TrustedProxies,
         cors::{self, Cors},
         server::Limits,
     },
@@ -16,6 +17,7 @@ use crate::{
 };
 
 const DEV_ORIGIN: &str = "http://localhost:3000";
+const HIGHEST_RATE: usize = 1_000_000;
 
 const HOST: Variable = Variable::new("HOST", "ADDRESS", "Address to listen on").default("127.0.0.1");
 const PORT: Variable = Variable::new("PORT", "PORT", "Port to listen on; 0 means any free port").default("8000");
@@ -74,6 +76,27 @@ const WRITE_LIMIT: Variable = Variable::new(
     "Bytes of all answers that wait to be sent; over the limit, the server gives up those that have waited the longest",
 )
 .default("67108864");
+const RATE_LIMIT: Variable = Variable::new(
+    "RATE_LIMIT",
+    "NUMBER",
+    "Requests per second of each user; twice as many may come at once, and further ones get a 429",
+)
+.absent("none")
+.example("20");
+const RATE_LIMIT_ANONYMOUS: Variable = Variable::new(
+    "RATE_LIMIT_ANONYMOUS",
+    "NUMBER",
+    "Requests per second without a valid token from each address; twice as many may come at once",
+)
+.absent("none")
+.example("20");
+const TRUSTED_PROXIES: Variable = Variable::new(
+    "TRUSTED_PROXIES",
+    "ADDRESSES",
+    "Addresses and networks of the proxies whose X-Forwarded-For has the address of the client, separated by commas",
+)
+.absent("none")
+.example("127.0.0.1,10.0.0.0/8");
 const SHUTDOWN_DELAY: Variable = Variable::new(
     "SHUTDOWN_DELAY",
     "DURATION",
@@ -100,6 +123,9 @@ pub const SERVE: &[&Variable] = &[
     &WRITE_TIMEOUT,
     &WRITE_RATE,
     &WRITE_LIMIT,
+    &RATE_LIMIT,
+    &RATE_LIMIT_ANONYMOUS,
+    &TRUSTED_PROXIES,
     &SHUTDOWN_DELAY,
     &SHUTDOWN_GRACE,
 ];
@@ -121,6 +147,8 @@ pub struct Serve {
     pub limits: Limits,
     /// Limits of request bodies.
     pub body_limits: BodyLimits,
+    /// Limits of the rate of requests.
+    pub rate_limits: RateLimits,
 }
 
 impl Serve {
@@ -171,16 +199,36 @@ impl Serve {
                 shutdown_grace: settings.duration(&SHUTDOWN_GRACE)?,
             },
             body_limits: BodyLimits { size: settings.number(&BODY_LIMIT, 1 << 30)?, time: body },
+            rate_limits: RateLimits {
+                user: settings.optional_number(&RATE_LIMIT, HIGHEST_RATE)?.map(|rate| RateLimit::new("user", rate)),
+                anonymous: settings
+                    .optional_number(&RATE_LIMIT_ANONYMOUS, HIGHEST_RATE)?
+                    .map(|rate| RateLimit::new("address", rate)),
+                trusted_proxies: TrustedProxies::of(proxies(&settings.get(&TRUSTED_PROXIES)?.unwrap_or_default())?),
+            },
         })
     }
 }
 
+/// The entries of a list, with their numbers.
+fn entries(list: &str) -> impl Iterator<Item = (&str, usize)> {
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).zip(1..)
+}
+
+fn proxies(list: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |(entry, number): (&str, usize)| {
+        let network = entry.parse().or_else(|_| entry.parse().map(|address: IpAddr| address.into()));
+        let problem = "is neither an IP address nor a network such as 10.0.0.0/8";
+        network.map_err(|_| TRUSTED_PROXIES.invalid(format!("cannot be used: entry {number} {problem}")))
+    };
+    entries(list).map(network).collect()
+}
+
 fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
-    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let origin = |(entry, number): (&str, usize)| {
         cors::origin(entry).map_err(|problem| CORS_ORIGINS.invalid(format!("cannot be used: entry {number} {problem}")))
     };
-    entries.zip(1..).map(origin).collect()
+    entries(list).map(origin).collect()
 }
 
 /// Parses a filter. Rejects a single word that is not a level: it would be a crate's name, and hide all other lines.

@@ -3,6 +3,7 @@
 pub mod app;
 mod bearer;
 mod body;
+mod client_address;
 mod context;
 pub mod cors;
 mod docs;
@@ -13,15 +14,18 @@ mod json;
 mod message;
 mod problem;
 mod query;
+mod rate_limit;
 pub mod server;
 
 pub use self::{
     bearer::Bearer,
     body::{Body, Json},
+    client_address::TrustedProxies,
     context::BodyLimits,
     etag::{ETag, IfMatch, IfNoneMatch},
     headers::{HeaderField, OptionalHeader},
     health::Stopping,
     problem::{Code, Problem, failures},
     query::DeclaredQuery,
+    rate_limit::{RateLimit, RateLimits},
 };
