@@ -11,6 +11,7 @@ mod headers;
 mod health;
 mod json;
 mod message;
+pub mod metrics;
 mod problem;
 mod query;
 pub mod server;

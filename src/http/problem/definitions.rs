@@ -118,7 +118,7 @@ impl Definition {
 
 impl Code {
     /// All codes, by status.
-    const ALL: [Self; 17] = [
+    pub(in crate::http) const ALL: [Self; 17] = [
         Self::MalformedRequest,
         Self::TokenMissing,
         Self::TokenExpired,
