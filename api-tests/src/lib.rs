@@ -7,6 +7,7 @@ mod issuer;
 mod pooler;
 mod postgres;
 mod programs;
+mod prometheus;
 mod proxy;
 mod server;
 mod token;
@@ -21,6 +22,7 @@ pub use self::{
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
     programs::{binary, faults},
+    prometheus::{Metrics, Prometheus, ask, promtool},
     proxy::Proxy,
     server::{Database, Server},
     token::{SECRET, SigningKey, encode, now, sign, token},

@@ -55,6 +55,7 @@ pub struct Metrics {
     commits: HistogramVec,
     groups: HistogramVec,
     waiting_changes: IntGaugeVec,
+    waiting_changes_max: IntGaugeVec,
     files: IntGaugeVec,
     fetches: HistogramVec,
     last_fetch: IntGaugeVec,
@@ -218,6 +219,12 @@ impl Metrics {
                 &NO_LABELS,
                 registry
             )?,
+            waiting_changes_max: register_int_gauge_vec_with_registry!(
+                "todo_api_sqlite_waiting_changes_max",
+                "Places in the queue of SQLite's writer.",
+                &NO_LABELS,
+                registry
+            )?,
             files: register_int_gauge_vec_with_registry!(
                 "todo_api_sqlite_file_bytes",
                 "Sizes of SQLite's files: the database, and its write-ahead log.",
@@ -324,9 +331,10 @@ impl Metrics {
         self.commits.with_label_values(&NO_LABELS).observe(duration.as_secs_f64());
     }
 
-    /// Sets the size of SQLite's queue of changes, and the bytes of its files.
-    pub fn sqlite(&self, waiting: usize, database: u64, log: u64) {
+    /// Sets the number of changes that wait for SQLite, of the places for them, and the bytes of its files.
+    pub fn sqlite(&self, waiting: usize, places: usize, database: u64, log: u64) {
         self.waiting_changes.with_label_values(&NO_LABELS).set(number(waiting));
+        self.waiting_changes_max.with_label_values(&NO_LABELS).set(number(places));
         self.files.with_label_values(&["database"]).set(number(database));
         self.files.with_label_values(&["wal"]).set(number(log));
     }

@@ -159,7 +159,8 @@ impl Sqlite {
     pub(super) fn report(&self, metrics: &Metrics) {
         if let Some(open) = self.open.get() {
             let [database, log] = open.files.sizes();
-            metrics.sqlite(open.writer.waiting(), database, log);
+            let (waiting, places) = open.writer.waiting();
+            metrics.sqlite(waiting, places, database, log);
         }
     }
 

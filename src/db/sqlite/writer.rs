@@ -81,9 +81,10 @@ impl Writer {
         self.doubtful.load(Relaxed)
     }
 
-    /// Number of changes in the queue.
-    pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+    /// Number of changes in the queue, and of its places.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let places = self.queue.max_capacity();
+        (places - self.queue.capacity(), places)
     }
 
     /// Runs `work` on the thread, and returns its result when its group is committed, and so on disk.
