@@ -63,16 +63,23 @@ impl Metrics {
 
     /// The sum of all series of this name with these labels, such as `reason="malformed"`.
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
-        let fits =
-            |series: &str| series.split('{').next() == Some(name) && labels.iter().all(|label| series.contains(label));
-        self.samples().filter(|(series, _)| fits(series)).map(|(_, value)| value).sum()
+        self.values(name, labels).map(|value| value.parse::<f64>().unwrap()).sum()
     }
 
-    fn samples(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.lines().filter(|line| !line.starts_with('#')).map(|line| {
-            let (series, value) = line.rsplit_once(' ').unwrap();
-            (series, value.parse().unwrap())
-        })
+    /// As [`Metrics::sum`], of whole numbers.
+    pub fn count(&self, name: &str, labels: &[&str]) -> u64 {
+        self.values(name, labels).map(|value| value.parse::<u64>().unwrap()).sum()
+    }
+
+    fn values(&self, name: &str, labels: &[&str]) -> impl Iterator<Item = &str> {
+        let fits = move |series: &str| {
+            series.split('{').next() == Some(name) && labels.iter().all(|label| series.contains(label))
+        };
+        self.samples().filter(move |(series, _)| fits(series)).map(|(_, value)| value)
+    }
+
+    fn samples(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap())
     }
 }
 

@@ -86,7 +86,9 @@ pub fn build<A: OpenApi + 'static>(
         .at("/ready", get(health::ready.data(db).data(stopping)))
         .nest_no_strip("/api", OpenApiService::new(api, "", "").into_endpoint());
     if let Some(metrics) = telemetry::metrics() {
-        Code::ALL.iter().for_each(|code| metrics.refusals(&code.to_string(), 0));
+        for code in Code::ALL {
+            metrics.refusals(&code.to_string(), 0);
+        }
     }
     Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use api_tests::{
     Database::{self, Postgres, Sqlite},
-    Issuer, Method, Metrics, Reply, Server, ask, token,
+    Issuer, Method, Metrics, Reply, Server, ask, now, token,
 };
 use serde_json::json;
 
@@ -22,11 +22,6 @@ const CLOSED: &str = "todo_api_closed_connections_total";
 
 fn start(database: Database) -> Server {
     Server::with(database, &[ON])
-}
-
-#[track_caller]
-fn same(value: f64, expected: u32) {
-    assert!((value - f64::from(expected)).abs() < f64::EPSILON, "{value} is not {expected}");
 }
 
 /// Reads until the server closes the connection.
@@ -60,29 +55,29 @@ fn requests_and_statements_are_counted_by_their_kind() {
                 format!("http_route=\"{route}\""),
                 format!("http_response_status_code=\"{status}\""),
             ];
-            metrics.sum(REQUESTS, &labels.each_ref().map(String::as_str))
+            metrics.count(REQUESTS, &labels.each_ref().map(String::as_str))
         };
-        same(requests("POST", "/api/tasks", "201"), 1);
-        same(requests("GET", "/api/tasks/{id}", "200"), 7);
-        same(requests("PUT", "/api/tasks/{id}", "200"), 3);
-        same(requests("DELETE", "/api/tasks/{id}", "204"), 1);
-        same(requests("GET", "/api/tasks/{id}", "404"), 1);
-        same(metrics.sum(REQUESTS, &["http_route=\"/api"]), 13);
+        assert_eq!(requests("POST", "/api/tasks", "201"), 1);
+        assert_eq!(requests("GET", "/api/tasks/{id}", "200"), 7);
+        assert_eq!(requests("PUT", "/api/tasks/{id}", "200"), 3);
+        assert_eq!(requests("DELETE", "/api/tasks/{id}", "204"), 1);
+        assert_eq!(requests("GET", "/api/tasks/{id}", "404"), 1);
+        assert_eq!(metrics.count(REQUESTS, &["http_route=\"/api"]), 13);
         let system = if database == Sqlite { "db_system_name=\"sqlite\"" } else { "db_system_name=\"postgresql\"" };
-        let statements = |operation: &str, error: &str| metrics.sum(STATEMENTS, &[system, operation, error]);
+        let statements = |operation: &str, error: &str| metrics.count(STATEMENTS, &[system, operation, error]);
         // A read that finds nothing tells by a second one whether the task is another user's.
-        same(statements("\"SELECT\"", "error_type=\"\""), 9);
-        same(statements("\"UPDATE\"", "error_type=\"\""), 3);
-        same(statements("\"INSERT\"", "error_type=\"\""), 1);
-        same(statements("\"INSERT\"", "error_type=\"foreign_key\""), 1);
+        assert_eq!(statements("\"SELECT\"", "error_type=\"\""), 9);
+        assert_eq!(statements("\"UPDATE\"", "error_type=\"\""), 3);
+        assert_eq!(statements("\"INSERT\"", "error_type=\"\""), 1);
+        assert_eq!(statements("\"INSERT\"", "error_type=\"foreign_key\""), 1);
         let seconds = metrics.sum("http_server_request_duration_seconds_sum", &["http_route=\"/api/tasks/{id}\""]);
         assert!(0.0 < seconds && seconds < 60.0, "{seconds}");
         if database == Sqlite {
-            let changes = metrics.sum("todo_api_sqlite_commit_changes_sum", &[]);
-            let commits = metrics.sum("todo_api_sqlite_commit_duration_seconds_count", &[]);
-            assert!(commits > 0.0 && commits <= changes, "{commits} commits of {changes} changes");
+            let changes = metrics.count("todo_api_sqlite_commit_changes_sum", &[]);
+            let commits = metrics.count("todo_api_sqlite_commit_duration_seconds_count", &[]);
+            assert!(commits > 0 && commits <= changes, "{commits} commits of {changes} changes");
             for file in ["database", "wal"] {
-                assert!(metrics.sum("todo_api_sqlite_file_bytes", &[file]) >= 4096.0, "{}", metrics.0);
+                assert!(metrics.count("todo_api_sqlite_file_bytes", &[file]) >= 4096, "{}", metrics.0);
             }
         } else {
             assert!(!metrics.0.contains("sqlite"), "{}", metrics.0);
@@ -93,26 +88,26 @@ fn requests_and_statements_are_counted_by_their_kind() {
 #[test]
 fn connections_to_the_database_are_counted_by_lane_and_state() {
     let server = start(Postgres);
-    let of = |metrics: &Metrics, lane: &str, state: &str| metrics.sum("db_client_connections", &[lane, state]);
+    let of = |metrics: &Metrics, lane: &str, state: &str| metrics.count("db_client_connections", &[lane, state]);
     let all_idle = |metrics: &Metrics| {
-        (of(metrics, "read", "idle"), of(metrics, "write", "idle")) == (2.0, 16.0)
-            && of(metrics, "write", "used") + of(metrics, "write", "aside") == 0.0
+        (of(metrics, "read", "idle"), of(metrics, "write", "idle")) == (2, 16)
+            && of(metrics, "write", "used") + of(metrics, "write", "aside") == 0
     };
     let metrics = Metrics::when(&server, all_idle);
-    same(metrics.sum("db_client_connection_max", &["read"]), 2);
-    same(metrics.sum("db_client_connection_max", &["write"]), 16);
+    assert_eq!(metrics.count("db_client_connection_max", &["read"]), 2);
+    assert_eq!(metrics.count("db_client_connection_max", &["write"]), 16);
     // The connection that is used last is used next, and has prepared the statement: so the change below is sent.
-    Metrics::when(&server, |metrics| metrics.sum(STATEMENTS, &["DELETE"]) == 1.0 && all_idle(metrics));
+    Metrics::when(&server, |metrics| metrics.count(STATEMENTS, &["DELETE"]) == 1 && all_idle(metrics));
     let alice = server.user("alice");
     alice.create("x");
     alice.create("y");
     let locked = server.hold_writes();
     // Its connection is set aside until the database responds.
     assert_eq!(alice.post("/api/tasks", &json!({ "title": "z" })).status, 503);
-    Metrics::when(&server, |metrics| of(metrics, "write", "aside") == 1.0);
+    Metrics::when(&server, |metrics| of(metrics, "write", "aside") == 1);
     drop(locked);
     Metrics::when(&server, all_idle);
-    same(Metrics::of(&server).sum(STATEMENTS, &["error_type=\"unknown_outcome\""]), 1);
+    assert_eq!(Metrics::of(&server).count(STATEMENTS, &["error_type=\"unknown_outcome\""]), 1);
 }
 
 #[test]
@@ -121,7 +116,7 @@ fn refusals_are_counted_by_their_code() {
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
     let before = Metrics::of(&server);
-    same(before.sum(REFUSALS, &[]), 0);
+    assert_eq!(before.count(REFUSALS, &[]), 0);
     assert!(before.0.contains("reason=\"unavailable\"} 0"), "a counter begins with 0: {}", before.0);
     assert_eq!(server.stranger().get(&path).status, 401);
     assert_eq!(alice.with_token("x").get(&path).status, 401);
@@ -144,17 +139,17 @@ fn refusals_are_counted_by_their_code() {
         ("payload_too_large", 1),
         ("validation_failed", 1),
     ] {
-        same(metrics.sum(REFUSALS, &[&format!("reason=\"{reason}\"")]), count);
+        assert_eq!(metrics.count(REFUSALS, &[&format!("reason=\"{reason}\"")]), count);
     }
-    same(metrics.sum(REFUSALS, &[]), 8);
+    assert_eq!(metrics.count(REFUSALS, &[]), 8);
 
     // Nothing listens there.
     let server = Server::at("postgresql://u@127.0.0.1:1/d", &[ON]);
     assert_eq!(server.user("alice").get("/api/tasks").status, 503);
     let metrics = Metrics::of(&server);
-    same(metrics.sum(REFUSALS, &["unavailable"]), 1);
-    same(metrics.sum(STATEMENTS, &["SELECT", "error_type=\"unavailable\""]), 1);
-    same(metrics.sum("db_client_connections", &[]), 0);
+    assert_eq!(metrics.count(REFUSALS, &["unavailable"]), 1);
+    assert_eq!(metrics.count(STATEMENTS, &["SELECT", "error_type=\"unavailable\""]), 1);
+    assert_eq!(metrics.count("db_client_connections", &[]), 0);
 }
 
 #[test]
@@ -171,15 +166,15 @@ fn connections_are_counted_while_they_are_open_and_when_the_server_closes_them()
         token("alice")
     );
     let (idle, active) = (connect(&server, b""), connect(&server, request.as_bytes()));
-    let open = |metrics: &Metrics, state: &str| metrics.sum("http_server_open_connections", &[state]);
-    let metrics = Metrics::when(&server, |metrics| (open(metrics, "active"), open(metrics, "idle")) == (1.0, 1.0));
-    same(metrics.sum("http_server_active_requests", &[]), 1);
-    same(metrics.sum("todo_api_connections_max", &[]), 10_000);
+    let open = |metrics: &Metrics, state: &str| metrics.count("http_server_open_connections", &[state]);
+    let metrics = Metrics::when(&server, |metrics| (open(metrics, "active"), open(metrics, "idle")) == (1, 1));
+    assert_eq!(metrics.count("http_server_active_requests", &[]), 1);
+    assert_eq!(metrics.count("todo_api_connections_max", &[]), 10_000);
     drop((idle, active));
-    Metrics::when(&server, |metrics| open(metrics, "active") + open(metrics, "idle") == 0.0);
+    Metrics::when(&server, |metrics| open(metrics, "active") + open(metrics, "idle") == 0);
     until_closed(connect(&server, b"\x16\x03\x01 is not HTTP\r\n\r\n"));
-    let metrics = Metrics::when(&server, |metrics| metrics.sum(CLOSED, &["malformed"]) == 1.0);
-    same(metrics.sum(CLOSED, &[]), 1);
+    let metrics = Metrics::when(&server, |metrics| metrics.count(CLOSED, &["malformed"]) == 1);
+    assert_eq!(metrics.count(CLOSED, &[]), 1);
 
     let limits = [("FIRST_BYTE_TIMEOUT", "1s"), ("HEADER_TIMEOUT", "1s"), ("KEEP_ALIVE_TIMEOUT", "1s")];
     let server = Server::with(Sqlite, &[&[ON], &limits[..]].concat());
@@ -187,13 +182,13 @@ fn connections_are_counted_while_they_are_open_and_when_the_server_closes_them()
         until_closed(connect(&server, begin));
     }
     let reasons = ["first_byte_timeout", "header_timeout", "keep_alive_timeout"];
-    Metrics::when(&server, |metrics| reasons.iter().all(|reason| metrics.sum(CLOSED, &[reason]) == 1.0));
+    Metrics::when(&server, |metrics| reasons.iter().all(|reason| metrics.count(CLOSED, &[reason]) == 1));
 
     let server = Server::with(Sqlite, &[ON, ("MAX_CONNECTIONS", "1")]);
     let first = connect(&server, b"");
     let _second = connect(&server, b"");
     until_closed(first);
-    Metrics::when(&server, |metrics| metrics.sum(CLOSED, &["connection_limit"]) == 1.0);
+    Metrics::when(&server, |metrics| metrics.count(CLOSED, &["connection_limit"]) == 1);
 }
 
 #[test]
@@ -202,13 +197,13 @@ fn fetches_of_keys_are_counted_by_their_outcome() {
     let issuer = Issuer::start(Reply::keys([&key]));
     let server = jwks::server(&issuer, &[ON, ("AUTH_JWKS_REFRESH", "1s")]);
     let fetches =
-        |metrics: &Metrics, outcome: &str| metrics.sum("todo_api_jwks_fetch_duration_seconds_count", &[outcome]);
-    let metrics = Metrics::when(&server, |metrics| fetches(metrics, "success") >= 1.0);
-    same(fetches(&metrics, "failure"), 0);
-    let last = metrics.sum("todo_api_jwks_last_success_timestamp_seconds", &[]);
-    assert!((last - api_tests::now() as f64).abs() < 120.0, "{last}");
+        |metrics: &Metrics, outcome: &str| metrics.count("todo_api_jwks_fetch_duration_seconds_count", &[outcome]);
+    let metrics = Metrics::when(&server, |metrics| fetches(metrics, "success") >= 1);
+    assert_eq!(fetches(&metrics, "failure"), 0);
+    let last = metrics.count("todo_api_jwks_last_success_timestamp_seconds", &[]);
+    assert!(now().abs_diff(last.try_into().unwrap()) < 120, "{last}");
     issuer.reply(Reply::http("500 Internal Server Error", "", "x"));
-    Metrics::when(&server, |metrics| fetches(metrics, "failure") >= 1.0);
+    Metrics::when(&server, |metrics| fetches(metrics, "failure") >= 1);
     assert!(!Metrics::of(&start(Sqlite)).0.contains("jwks"), "a server with a secret fetches nothing");
 }
 
@@ -246,9 +241,9 @@ fn no_request_adds_a_label_of_its_own() {
     for text in ["SUBJECT", "TITLE", "ODD", "odd", &id, &first, &tokens[0]] {
         assert!(!after.0.contains(text), "{text}: {}", after.0);
     }
-    same(after.sum(REQUESTS, &["http_request_method=\"_OTHER\""]), 2 * 19);
-    same(after.sum(REQUESTS, &["http_request_method=\"HEAD\""]), 19);
-    assert!(after.sum(REQUESTS, &["http_route=\"-\""]) >= 2.0 * 19.0);
+    assert_eq!(after.count(REQUESTS, &["http_request_method=\"_OTHER\""]), 2 * 19);
+    assert_eq!(after.count(REQUESTS, &["http_request_method=\"HEAD\""]), 19);
+    assert!(after.count(REQUESTS, &["http_route=\"-\""]) >= 2 * 19);
 }
 
 #[test]
@@ -274,7 +269,7 @@ fn the_listener_has_only_the_metrics_and_ends_with_the_server() {
     assert_eq!(server.stranger().get("/metrics").status, 404, "the API has no metrics");
     // Connections that nobody uses give way.
     let open: Vec<_> = (0..50).map(|_| TcpStream::connect(&address).unwrap()).collect();
-    Metrics::when(&server, |metrics| metrics.sum("http_server_open_connections", &[]) == 0.0);
+    Metrics::when(&server, |metrics| metrics.count("http_server_open_connections", &[]) == 0);
     server.signal("TERM");
     assert!(server.wait().success());
     drop(open);

@@ -1,10 +1,9 @@
-//! The metrics: their names, labels and buckets. They are off until [`start`].
-//!
-//! Names and labels are those of OpenTelemetry's semantic conventions, as Prometheus writes them, where these have one.
-//! The others begin with `todo_api_`. Every label has few values, which no client can choose, and none names a user.
+//! The metrics. They are off until [`start`].
 //!
 //! Whoever sees an event counts it, at the cost of some atomic additions. A figure that can be read at any time (a
 //! size, a number of connections) costs nothing until Prometheus asks for it: see [`Metrics::at_scrape`].
+
+mod definitions;
 
 use std::{
     fmt,
@@ -13,22 +12,14 @@ use std::{
 };
 
 use prometheus::{
-    HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, Result, TextEncoder,
-    process_collector::ProcessCollector, register_histogram_vec_with_registry, register_int_counter_vec_with_registry,
-    register_int_counter_with_registry, register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
+    HistogramVec, IntCounterVec, IntGaugeVec, Registry, Result, TextEncoder, process_collector::ProcessCollector,
 };
 
-/// Seconds. A read takes some 50 µs, a commit the time of an fsync, and a statement is given up after 1.2 s.
-const SECONDS: [f64; 16] =
-    [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-/// Changes in a group, up to the largest one.
-const GROUPS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 /// The methods of HTTP. A client may invent others, and they share one label.
 const METHODS: [&str; 9] = ["GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
 const OTHER_METHOD: &str = "_OTHER";
 /// The route of requests to other paths than ours.
 const NO_ROUTE: &str = "-";
-/// Without labels, but in a vector: such a metric appears with its first value, and so not on another database.
 const NO_LABELS: [&str; 0] = [];
 const SUCCESS: &str = "success";
 const FAILURE: &str = "failure";
@@ -43,10 +34,10 @@ pub struct Metrics {
     registry: Registry,
     sources: Mutex<Vec<Source>>,
     requests: HistogramVec,
-    requests_in_flight: IntGauge,
+    requests_in_flight: IntGaugeVec,
     connections: IntGaugeVec,
-    connections_max: IntGauge,
-    unsent: IntGauge,
+    connections_max: IntGaugeVec,
+    unsent: IntGaugeVec,
     refusals: IntCounterVec,
     closed: IntCounterVec,
     statements: HistogramVec,
@@ -59,8 +50,8 @@ pub struct Metrics {
     files: IntGaugeVec,
     fetches: HistogramVec,
     last_fetch: IntGaugeVec,
-    lost_lines: IntCounter,
-    log_queue: IntGauge,
+    lost_lines: IntCounterVec,
+    log_queue: IntGaugeVec,
 }
 
 /// Why the server closed a connection.
@@ -130,136 +121,36 @@ impl Metrics {
     fn new() -> Result<Self> {
         let registry = Registry::new();
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        let build = register_int_gauge_vec_with_registry!(
-            "todo_api_build_info",
-            "Always 1, with the version of the server.",
-            &["version"],
-            registry
-        )?;
+        let build = definitions::BUILD.gauge(&registry)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
             sources: Mutex::default(),
-            requests: register_histogram_vec_with_registry!(
-                "http_server_request_duration_seconds",
-                "Time from the headers of a request to its answer, before that is sent.",
-                &["http_request_method", "http_route", "http_response_status_code"],
-                SECONDS.to_vec(),
-                registry
-            )?,
-            requests_in_flight: register_int_gauge_with_registry!(
-                "http_server_active_requests",
-                "Requests in flight, including answers that are being sent.",
-                registry
-            )?,
-            connections: register_int_gauge_vec_with_registry!(
-                "http_server_open_connections",
-                "Open connections of clients: active with a request in flight, or idle.",
-                &["http_connection_state"],
-                registry
-            )?,
-            connections_max: register_int_gauge_with_registry!(
-                "todo_api_connections_max",
-                "Maximum number of open connections of clients.",
-                registry
-            )?,
-            unsent: register_int_gauge_with_registry!(
-                "todo_api_unsent_bytes",
-                "Bytes of answers that clients do not take at once.",
-                registry
-            )?,
-            refusals: register_int_counter_vec_with_registry!(
-                "todo_api_refusals_total",
-                "Requests that got an error, by its code.",
-                &["reason"],
-                registry
-            )?,
-            closed: register_int_counter_vec_with_registry!(
-                "todo_api_closed_connections_total",
-                "Connections that the server closed or did not accept, by reason.",
-                &["reason"],
-                registry
-            )?,
-            statements: register_histogram_vec_with_registry!(
-                "db_client_operation_duration_seconds",
-                "Time of a statement, with its waits for a turn, a connection or the writer, and its retries.",
-                &["db_system_name", "db_operation_name", "error_type"],
-                SECONDS.to_vec(),
-                registry
-            )?,
-            // OpenTelemetry's `db.client.connection.count` would end like a part of a histogram, and promtool rejects that.
-            database_connections: register_int_gauge_vec_with_registry!(
-                "db_client_connections",
-                "Connections to PostgreSQL by lane, and by state: idle, used, or aside with a change without a response.",
-                &["db_client_connection_pool_name", "db_client_connection_state"],
-                registry
-            )?,
-            database_connections_max: register_int_gauge_vec_with_registry!(
-                "db_client_connection_max",
-                "Connections to PostgreSQL that a lane should have.",
-                &["db_client_connection_pool_name"],
-                registry
-            )?,
-            commits: register_histogram_vec_with_registry!(
-                "todo_api_sqlite_commit_duration_seconds",
-                "Time of a group of changes, from its begin to the end of its commit.",
-                &NO_LABELS,
-                SECONDS.to_vec(),
-                registry
-            )?,
-            groups: register_histogram_vec_with_registry!(
-                "todo_api_sqlite_commit_changes",
-                "Changes that share a commit.",
-                &NO_LABELS,
-                GROUPS.to_vec(),
-                registry
-            )?,
-            waiting_changes: register_int_gauge_vec_with_registry!(
-                "todo_api_sqlite_waiting_changes",
-                "Changes in the queue of SQLite's writer.",
-                &NO_LABELS,
-                registry
-            )?,
-            waiting_changes_max: register_int_gauge_vec_with_registry!(
-                "todo_api_sqlite_waiting_changes_max",
-                "Places in the queue of SQLite's writer.",
-                &NO_LABELS,
-                registry
-            )?,
-            files: register_int_gauge_vec_with_registry!(
-                "todo_api_sqlite_file_bytes",
-                "Sizes of SQLite's files: the database, and its write-ahead log.",
-                &["file"],
-                registry
-            )?,
-            fetches: register_histogram_vec_with_registry!(
-                "todo_api_jwks_fetch_duration_seconds",
-                "Time to fetch the keys of the auth server, by outcome.",
-                &["outcome"],
-                SECONDS.to_vec(),
-                registry
-            )?,
-            last_fetch: register_int_gauge_vec_with_registry!(
-                "todo_api_jwks_last_success_timestamp_seconds",
-                "Time of the last successful fetch of the keys; before it, of the start.",
-                &NO_LABELS,
-                registry
-            )?,
-            lost_lines: register_int_counter_with_registry!(
-                "todo_api_log_lost_lines_total",
-                "Log lines that had no room or could not be written.",
-                registry
-            )?,
-            log_queue: register_int_gauge_with_registry!(
-                "todo_api_log_queue_bytes",
-                "Bytes of log lines that wait to be written.",
-                registry
-            )?,
+            requests: definitions::REQUESTS.histogram(&registry)?,
+            requests_in_flight: definitions::REQUESTS_IN_FLIGHT.gauge(&registry)?,
+            connections: definitions::CONNECTIONS.gauge(&registry)?,
+            connections_max: definitions::CONNECTIONS_MAX.gauge(&registry)?,
+            unsent: definitions::UNSENT.gauge(&registry)?,
+            refusals: definitions::REFUSALS.counter(&registry)?,
+            closed: definitions::CLOSED.counter(&registry)?,
+            statements: definitions::STATEMENTS.histogram(&registry)?,
+            database_connections: definitions::DATABASE_CONNECTIONS.gauge(&registry)?,
+            database_connections_max: definitions::DATABASE_CONNECTIONS_MAX.gauge(&registry)?,
+            commits: definitions::COMMITS.histogram(&registry)?,
+            groups: definitions::GROUPS.histogram(&registry)?,
+            waiting_changes: definitions::WAITING_CHANGES.gauge(&registry)?,
+            waiting_changes_max: definitions::WAITING_CHANGES_MAX.gauge(&registry)?,
+            files: definitions::FILES.gauge(&registry)?,
+            fetches: definitions::FETCHES.histogram(&registry)?,
+            last_fetch: definitions::LAST_FETCH.gauge(&registry)?,
+            lost_lines: definitions::LOST_LINES.counter(&registry)?,
+            log_queue: definitions::LOG_QUEUE.gauge(&registry)?,
             registry,
         };
         // A counter that begins with its first event would hide that event from `rate`.
         for closed in Closed::ALL {
             metrics.closed(closed, 0);
         }
+        metrics.lost_lines(0);
         Ok(metrics)
     }
 
@@ -303,11 +194,11 @@ impl Metrics {
 
     /// Sets the numbers of open connections of clients, of their maximum, and of the bytes they have not taken yet.
     pub fn connections(&self, active: usize, idle: usize, max: usize, unsent: usize) {
-        self.requests_in_flight.set(number(active));
+        self.requests_in_flight.with_label_values(&NO_LABELS).set(number(active));
         self.connections.with_label_values(&["active"]).set(number(active));
         self.connections.with_label_values(&["idle"]).set(number(idle));
-        self.connections_max.set(number(max));
-        self.unsent.set(number(unsent));
+        self.connections_max.with_label_values(&NO_LABELS).set(number(max));
+        self.unsent.with_label_values(&NO_LABELS).set(number(unsent));
     }
 
     /// Counts a statement. `error` is the kind of its error, or empty.
@@ -358,12 +249,12 @@ impl Metrics {
 
     /// Counts log lines that were lost.
     pub(super) fn lost_lines(&self, count: usize) {
-        self.lost_lines.inc_by(whole(count));
+        self.lost_lines.with_label_values(&NO_LABELS).inc_by(whole(count));
     }
 
     /// Sets the bytes of log lines that wait.
     pub(super) fn log_queue(&self, bytes: usize) {
-        self.log_queue.set(number(bytes));
+        self.log_queue.with_label_values(&NO_LABELS).set(number(bytes));
     }
 }
 
