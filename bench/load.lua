@@ -42,6 +42,11 @@ function operations.list()
   return send("GET", "/api/tasks?limit=20", any(readers))
 end
 
+-- The pending tasks, which the readers have or have not: a list of one status reads other indexes than a list of all.
+function operations.pending()
+  return send("GET", "/api/tasks?limit=20&status=pending", any(readers))
+end
+
 function operations.patch()
   local user = any(readers)
   local body = random(2) == 1 and '{"completed":true}' or '{"completed":false}'

@@ -11,7 +11,7 @@ import time
 from . import processes
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[1] / "load.lua"
-OPERATIONS = ("get", "list", "patch", "toggle", "post", "put", "delete", "mixed")
+OPERATIONS = ("get", "list", "pending", "patch", "toggle", "post", "put", "delete", "mixed")
 
 
 @dataclasses.dataclass(frozen=True)

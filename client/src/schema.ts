@@ -246,7 +246,7 @@ export interface components {
          * @default created
          * @enum {string}
          */
-        TaskSort: "created" | "title" | "due_date";
+        TaskSort: "created" | "title" | "due_date" | "priority";
         /**
          * @default all
          * @enum {string}
@@ -633,7 +633,7 @@ export interface operations {
                  *     order.
                  */
                 sort?: components["schemas"]["TaskSort"];
-                /** @description Sets the direction. By default it is `desc` if `sort` is `created`, and `asc` otherwise. */
+                /** @description Sets the direction. By default it is `desc` if `sort` is `created` or `priority`, and `asc` otherwise. */
                 order?: components["schemas"]["SortOrder"];
                 /** @description Limits the number of tasks on a page. */
                 limit?: number;

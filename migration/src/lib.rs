@@ -56,6 +56,8 @@ const MIGRATIONS: &[Migration] = &[
     per_database!("m20261125_000004_hash_of_ids"),
     // The priority and the tags of a task.
     shared!("m20261128_000005_priority_and_tags"),
+    // Indexes for the list by priority.
+    per_database!("m20261128_000006_by_priority"),
 ];
 
 /// Runs the migrations.

@@ -145,7 +145,7 @@ impl TasksApi {
         /// order.
         #[oai(default)]
         sort: Query<Sort>,
-        /// Sets the direction. By default it is `desc` if `sort` is `created`, and `asc` otherwise.
+        /// Sets the direction. By default it is `desc` if `sort` is `created` or `priority`, and `asc` otherwise.
         order: Query<Option<Order>>,
         /// Limits the number of tasks on a page.
         #[oai(default = "default_limit", validator(minimum(value = "1"), maximum(value = "500")))]

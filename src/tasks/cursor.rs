@@ -4,7 +4,10 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::list::{List, Sort};
+use super::{
+    fields::Priority,
+    list::{List, Sort},
+};
 use crate::timestamp::Timestamp;
 
 /// The format. It changes with the meaning of the bytes, so a cursor is never misread.
@@ -21,6 +24,10 @@ pub(super) enum Position {
     Dated(Timestamp, Uuid),
     /// A position among the tasks without a due date.
     Undated(Uuid),
+    /// A position among the tasks with a priority.
+    Prioritized(Priority, Uuid),
+    /// A position among the tasks without a priority.
+    Unprioritized(Uuid),
 }
 
 impl Position {
@@ -28,7 +35,7 @@ impl Position {
     pub(super) fn encode(&self, list: &List) -> String {
         let mut bytes = head(list);
         match self {
-            Self::Created(id) | Self::Undated(id) => bytes.extend_from_slice(id.as_bytes()),
+            Self::Created(id) | Self::Undated(id) | Self::Unprioritized(id) => bytes.extend_from_slice(id.as_bytes()),
             Self::Title(key, id) => {
                 bytes.extend_from_slice(id.as_bytes());
                 bytes.extend_from_slice(key.as_bytes());
@@ -36,6 +43,10 @@ impl Position {
             Self::Dated(due_date, id) => {
                 bytes.extend_from_slice(id.as_bytes());
                 bytes.extend_from_slice(&due_date.micros().to_be_bytes());
+            }
+            Self::Prioritized(priority, id) => {
+                bytes.extend_from_slice(id.as_bytes());
+                bytes.extend_from_slice(&i32::from(*priority).to_be_bytes());
             }
         }
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
@@ -56,6 +67,13 @@ impl Position {
             (Sort::DueDate, micros) => {
                 let micros = i64::from_be_bytes(micros.try_into().ok()?);
                 Some(Self::Dated(Timestamp::from_micros(micros)?, id))
+            }
+            (Sort::Priority, []) => Some(Self::Unprioritized(id)),
+            (Sort::Priority, stored) => {
+                let stored = i32::from_be_bytes(stored.try_into().ok()?);
+                let priority = Priority::from(stored);
+                let has = priority != Priority::None && i32::from(priority) == stored;
+                has.then_some(Self::Prioritized(priority, id))
             }
             (Sort::Created, _) => None,
         }
@@ -85,6 +103,7 @@ mod tests {
                     Position::Dated(Timestamp::from_micros(-62_167_219_200_000_000).unwrap(), ID),
                 ]
             }
+            Sort::Priority => vec![Position::Unprioritized(ID), Position::Prioritized(Priority::High, ID)],
         }
     }
 

@@ -34,6 +34,8 @@ pub(super) enum Sort {
     Title,
     /// When the task is due; tasks without a due date come last in either order.
     DueDate,
+    /// How much the task matters.
+    Priority,
 }
 
 /// The direction of the order.
@@ -50,7 +52,7 @@ impl Sort {
     /// The default direction.
     pub(super) const fn order(self) -> Order {
         match self {
-            Self::Created => Order::Desc,
+            Self::Created | Self::Priority => Order::Desc,
             Self::Title | Self::DueDate => Order::Asc,
         }
     }
@@ -90,6 +92,7 @@ impl List {
             Sort::Created => b'c',
             Sort::Title => b't',
             Sort::DueDate => b'd',
+            Sort::Priority => b'p',
         };
         let order = match order {
             Order::Asc => b'a',
@@ -140,7 +143,7 @@ pub(super) const NEWEST: Selection = Selection { status: Status::All, sort: Sort
 #[cfg(test)]
 pub(super) fn selections() -> impl Iterator<Item = Selection> {
     let statuses = [Status::All, Status::Pending, Status::Completed];
-    let sorts = [Sort::Created, Sort::Title, Sort::DueDate];
+    let sorts = [Sort::Created, Sort::Title, Sort::DueDate, Sort::Priority];
     statuses.into_iter().flat_map(move |status| {
         sorts
             .into_iter()

@@ -3,9 +3,9 @@
 use super::{
     cursor::Position,
     entity::Model,
+    fields::Priority,
     filters::Matcher,
     list::{List, Sort},
-    statements::Sorted,
     store::Tasks,
 };
 use crate::db::DbError;
@@ -42,8 +42,7 @@ impl Tasks<'_> {
     pub(super) async fn list(&self, list: &List, after: Option<Position>) -> Result<Page, DbError> {
         if list.filters.is_empty() && !list.count {
             // One more than asked for tells whether there is more.
-            let mut tasks =
-                self.stretch(list.selection, after.as_ref(), sorted(list, after.as_ref()), list.limit + 1).await?;
+            let mut tasks = self.stretch(list.selection, after.as_ref(), list.limit + 1).await?;
             let more = tasks.len() > list.limit;
             tasks.truncate(list.limit);
             let next = tasks.last().filter(|_| more).map(|last| position(list, last));
@@ -76,8 +75,7 @@ impl Tasks<'_> {
         let (mut examined, mut chunk) = (0, FIRST_CHUNK);
         loop {
             let wanted = chunk.min(EXAMINED - examined);
-            let sorted = sorted(list, after.as_ref());
-            let mut tasks = self.stretch(list.selection, after.as_ref(), sorted, wanted + 1).await?;
+            let mut tasks = self.stretch(list.selection, after.as_ref(), wanted + 1).await?;
             let more = tasks.len() > wanted;
             tasks.truncate(wanted);
             examined += tasks.len();
@@ -123,22 +121,14 @@ impl<'a> Look<'a> {
     }
 }
 
-/// The tasks to read behind a position.
-const fn sorted(list: &List, after: Option<&Position>) -> Sorted {
-    match (list.selection.sort, after) {
-        (Sort::Created, _) => Sorted::Created,
-        (Sort::Title, _) => Sorted::Title,
-        (Sort::DueDate, Some(Position::Undated(_))) => Sorted::Undated,
-        (Sort::DueDate, _) => Sorted::Dated,
-    }
-}
-
 /// The position of a task in the list.
 fn position(list: &List, task: &Model) -> Position {
-    match (list.selection.sort, task.due_date) {
-        (Sort::Created, _) => Position::Created(task.id),
-        (Sort::Title, _) => Position::Title(task.title_key.clone(), task.id),
-        (Sort::DueDate, Some(due_date)) => Position::Dated(due_date.into(), task.id),
-        (Sort::DueDate, None) => Position::Undated(task.id),
+    match (list.selection.sort, task.due_date, Priority::from(task.priority)) {
+        (Sort::Created, ..) => Position::Created(task.id),
+        (Sort::Title, ..) => Position::Title(task.title_key.clone(), task.id),
+        (Sort::DueDate, Some(due_date), _) => Position::Dated(due_date.into(), task.id),
+        (Sort::DueDate, None, _) => Position::Undated(task.id),
+        (Sort::Priority, _, Priority::None) => Position::Unprioritized(task.id),
+        (Sort::Priority, _, priority) => Position::Prioritized(priority, task.id),
     }
 }

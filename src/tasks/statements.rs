@@ -189,33 +189,38 @@ pub(super) enum Sorted {
     Dated,
     /// Tasks without a due date, by creation.
     Undated,
+    /// Tasks with a priority, by that priority.
+    Prioritized,
+    /// Tasks without a priority, by creation.
+    Unprioritized,
 }
 
 arguments! {
-    /// The owner, the number of tasks, and the task before them: its id, and its title or due date.
+    /// The owner, the number of tasks, and the task before them: its id, and its title, due date or priority.
     pub(super) struct Tasks { owner, limit, last_id, last_key }
 }
 
-/// Each reads one range of an index, or merges two.
+/// Each reads one range of an index, or merges several.
 pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Entity>> =
     Statements::new(|tasks, of: Tasks<u64>| stretch(tasks, &of));
 
-/// The dated tasks of a range and, if they leave room, the first undated tasks. No index has undated tasks last in both
-/// directions. With two statements, a task could be on the page twice if its due date is set or removed in between. The
-/// databases do not guarantee the order of the rows.
-pub(super) static DATED_THEN_UNDATED: Statements<Stretch, Tasks, Fill<Entity>> =
-    Statements::new(|dated, of: Tasks<u64>| Fill {
-        first: stretch(dated, &of),
-        then: stretch(Stretch { tasks: Sorted::Undated, behind: false, ..dated }, &of),
+/// The tasks of a range and, if they leave room, the first tasks of another kind. No index has undated tasks last in both
+/// directions, or tasks of all priorities in few entries. With two statements, a task could be on the page twice if its due
+/// date or priority changes in between. The databases do not guarantee the order of the rows.
+pub(super) static STRETCHES_AND_MORE: Statements<(Stretch, Sorted), Tasks, Fill<Entity>> =
+    Statements::new(|(first, more), of: Tasks<u64>| Fill {
+        first: stretch(first, &of),
+        then: stretch(Stretch { tasks: more, behind: false, ..first }, &of),
     });
 
 fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -> Merge<Entity> {
     let Selection { status, order, sort: _ } = selection;
     // The order of ids is the order of creation.
     let sort_key = match tasks {
-        Sorted::Created | Sorted::Undated => None,
+        Sorted::Created | Sorted::Undated | Sorted::Unprioritized => None,
         Sorted::Title => Some(Column::TitleKey),
         Sorted::Dated => Some(Column::DueDate),
+        Sorted::Prioritized => Some(Column::Priority),
     };
     let after = behind.then(|| {
         let (position, last) = sort_key.map_or_else(
@@ -237,28 +242,53 @@ fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -
         (Status::Pending, _) => &[Some(false)],
         (Status::Completed, _) => &[Some(true)],
     };
-    // Tasks of one status by creation are in two indexes (dated and undated), the others in one.
-    let dated: &[Option<bool>] = match (status, tasks) {
-        (Status::All, Sorted::Created) | (_, Sorted::Title) => &[None],
-        (_, Sorted::Created) => &[Some(true), Some(false)],
-        (_, Sorted::Dated) => &[Some(true)],
-        (_, Sorted::Undated) => &[Some(false)],
+    let kinds: &[Kind] = match (status, tasks) {
+        (Status::All, Sorted::Created) | (_, Sorted::Title) => &[Kind::ANY],
+        (_, Sorted::Created) => &[Kind::PLAIN, Kind::DATED_ONLY, Kind::PRIORITIZED],
+        (_, Sorted::Dated) => &[Kind::DATED],
+        (_, Sorted::Undated) => &[Kind::PLAIN, Kind::PRIORITIZED_UNDATED],
+        (_, Sorted::Prioritized) => &[Kind::PRIORITIZED],
+        (_, Sorted::Unprioritized) => &[Kind::PLAIN, Kind::DATED_ONLY],
     };
-    let stretch = |completed: Option<bool>, dated: Option<bool>| {
-        let due_date = Expr::col(Column::DueDate);
-        let dated = dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() });
+    let stretch = |completed: Option<bool>, kind: Kind| {
         let condition = Condition::all()
             .add(Column::UserId.eq(of.owner))
             .add_option(completed.map(|completed| Column::Completed.eq(completed)))
-            .add_option(dated)
+            .add(kind.condition())
             .add_option(after.clone());
         Entity::find().filter(condition)
     };
-    let selects = statuses.iter().flat_map(|status| dated.iter().map(|dated| stretch(*status, *dated)));
+    let selects = statuses.iter().flat_map(|status| kinds.iter().map(|kind| stretch(*status, *kind)));
     let direction = match order {
         Order::Asc => Direction::Asc,
         Order::Desc => Direction::Desc,
     };
     let order = sort_key.into_iter().chain([Column::Id]).map(|column| (column, direction.clone()));
     Merge { selects: selects.collect(), order: order.collect(), limit: of.limit }
+}
+
+/// Tasks with or without a due date and a priority. Each of these kinds has its own indexes.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    dated: Option<bool>,
+    prioritized: Option<bool>,
+}
+
+impl Kind {
+    const ANY: Self = Self { dated: None, prioritized: None };
+    const PLAIN: Self = Self { dated: Some(false), prioritized: Some(false) };
+    const DATED: Self = Self { dated: Some(true), prioritized: None };
+    const DATED_ONLY: Self = Self { dated: Some(true), prioritized: Some(false) };
+    const PRIORITIZED: Self = Self { dated: None, prioritized: Some(true) };
+    const PRIORITIZED_UNDATED: Self = Self { dated: Some(false), prioritized: Some(true) };
+
+    /// The condition of their indexes, in the same words: the planners compare them.
+    fn condition(self) -> Condition {
+        let due_date = Expr::col(Column::DueDate);
+        // A constant, not an argument: a planner cannot know what an argument implies.
+        let (priority, none) = (Expr::col(Column::Priority), Expr::Constant(0.into()));
+        Condition::all()
+            .add_option(self.dated.map(|dated| if dated { due_date.is_not_null() } else { due_date.is_null() }))
+            .add_option(self.prioritized.map(|has| if has { priority.ne(none) } else { priority.eq(none) }))
+    }
 }

@@ -8,11 +8,11 @@ use super::{
     cursor::Position,
     entity::{ActiveModel, Column, Entity, Model},
     idempotency::{self, KeyOf, Outdated, Request},
-    list::{Order, Selection},
+    list::{Order, Selection, Sort},
     owner,
     statements::{
-        AnyOwners, COMPLETIONS, Columns, Completion, DATED_THEN_UNDATED, DELETIONS, Deletion, INSERTS, NewRows, Own,
-        STRETCHES, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
+        AnyOwners, COMPLETIONS, Columns, Completion, DELETIONS, Deletion, INSERTS, NewRows, Own, STRETCHES,
+        STRETCHES_AND_MORE, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
 use crate::{
@@ -110,31 +110,36 @@ impl<'a> Tasks<'a> {
         Self { db: db.of(owner.id()), owner }
     }
 
-    /// The first of these tasks, or the first behind the position; behind the dated ones come the undated.
+    /// The first tasks of the list, or the first behind the position.
     pub(super) async fn stretch(
         &self,
         selection: Selection,
         after: Option<&Position>,
-        tasks: Sorted,
         limit: usize,
     ) -> Result<Vec<Model>, DbError> {
         let (last_id, last_key) = match after {
-            Some(Position::Created(id) | Position::Undated(id)) => (Some(*id), UNUSED),
+            Some(Position::Created(id) | Position::Undated(id) | Position::Unprioritized(id)) => (Some(*id), UNUSED),
             Some(Position::Title(key, id)) => (Some(*id), key.as_str().into()),
             Some(Position::Dated(due_date, id)) => (Some(*id), DateTime::<Utc>::from(*due_date).into()),
+            Some(Position::Prioritized(priority, id)) => (Some(*id), i32::from(*priority).into()),
             None => (None, UNUSED),
         };
         let arguments =
             Listed { owner: self.owner.id().into(), limit: (limit as u64).into(), last_id: last_id.into(), last_key };
+        let (tasks, more) = parts(selection, after);
         let stretch = Stretch { of: selection, tasks, behind: after.is_some() };
-        if tasks != Sorted::Dated {
+        let Some(more) = more else {
             return self.db.all(&STRETCHES, stretch, arguments).await;
-        }
-        let mut tasks = self.db.all(&DATED_THEN_UNDATED, stretch, arguments).await?;
+        };
+        let mut tasks = self.db.all(&STRETCHES_AND_MORE, (stretch, more), arguments).await?;
         // The databases return them in this order, but do not guarantee it.
+        let key = |task: &Model| match selection.sort {
+            Sort::Priority => (task.priority, None, task.id),
+            _ => (0, task.due_date, task.id),
+        };
+        let undated = |task: &Model| selection.sort == Sort::DueDate && task.due_date.is_none();
         tasks.sort_by(|one, other| {
-            let (dated, key) = (|task: &Model| task.due_date.is_none(), |task: &Model| (task.due_date, task.id));
-            dated(one).cmp(&dated(other)).then_with(|| match selection.order {
+            undated(one).cmp(&undated(other)).then_with(|| match selection.order {
                 Order::Asc => key(one).cmp(&key(other)),
                 Order::Desc => key(other).cmp(&key(one)),
             })
@@ -310,6 +315,20 @@ impl<'a> Tasks<'a> {
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),
         }
+    }
+}
+
+/// The tasks that a list has at the position, and those that follow them.
+const fn parts(Selection { sort, order, status: _ }: Selection, at: Option<&Position>) -> (Sorted, Option<Sorted>) {
+    match (sort, order, at) {
+        (Sort::Created, ..) => (Sorted::Created, None),
+        (Sort::Title, ..) => (Sorted::Title, None),
+        (Sort::DueDate, _, Some(Position::Undated(_))) => (Sorted::Undated, None),
+        (Sort::DueDate, ..) => (Sorted::Dated, Some(Sorted::Undated)),
+        (Sort::Priority, Order::Desc, Some(Position::Unprioritized(_))) => (Sorted::Unprioritized, None),
+        (Sort::Priority, Order::Desc, _) => (Sorted::Prioritized, Some(Sorted::Unprioritized)),
+        (Sort::Priority, Order::Asc, Some(Position::Prioritized(..))) => (Sorted::Prioritized, None),
+        (Sort::Priority, Order::Asc, _) => (Sorted::Unprioritized, Some(Sorted::Prioritized)),
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use crate::suite::model::{Step, step};
+use crate::suite::model::{Listing, Step, step};
 
 /// One user of one server, and the tasks created so far.
 struct Twin {
@@ -51,9 +51,9 @@ impl Twin {
             Step::Delete { task, expected } => {
                 vec![send(Method::DELETE, &self.path(*task), ("If-Match", tag(expected)), None)]
             }
-            Step::List { status, sort, order, limit } => {
+            Step::List(listing) => {
                 let mut answers = Vec::new();
-                let mut path = Some(format!("/api/tasks?status={status}&sort={sort}&order={order}&limit={limit}"));
+                let mut path = Some(listing.path());
                 while let Some(this) = path {
                     let answer = self.client.get(&this);
                     path = answer.next_page();
@@ -137,9 +137,15 @@ fn texts_and_times_at_their_limits_are_the_same_on_both() {
         let [sqlite, postgres] = twins.each_mut().map(|twin| twin.take(&step));
         assert_eq!(sqlite, postgres);
     }
-    for (sort, order) in [("title", "asc"), ("title", "desc"), ("due_date", "asc"), ("due_date", "desc")] {
-        let step = Step::List { status: "all", sort, order, limit: 1 };
-        let [sqlite, postgres] = twins.each_mut().map(|twin| twin.take(&step));
-        assert_eq!(sqlite, postgres, "{sort} {order}");
+    let lists = ["created", "title", "due_date", "priority"].map(|sort| ["asc", "desc"].map(|order| (sort, order)));
+    for (sort, order) in lists.into_iter().flatten() {
+        for filters in
+            [vec![], vec![("q", "ΐ")], vec![("q", "\u{10ffff}")], vec![("due_before", "1970-01-01T00:00:00Z")]]
+        {
+            let listing = Listing { status: "all", sort, order, filters, count: true, limit: 1 };
+            let step = Step::List(listing);
+            let [sqlite, postgres] = twins.each_mut().map(|twin| twin.take(&step));
+            assert_eq!(sqlite, postgres, "{step:?}");
+        }
     }
 }

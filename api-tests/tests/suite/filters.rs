@@ -54,7 +54,7 @@ fn each_filter_selects_the_tasks_that_meet_it() {
         ("q=milk&tag=shop&priority=high", vec!["Buy Milk"]),
         ("q=milk&status=completed", vec![]),
     ] {
-        for sort in ["created", "title", "due_date"] {
+        for sort in ["created", "title", "due_date", "priority"] {
             for order in ["asc", "desc"] {
                 for limit in [1, 100] {
                     let all = format!("?{query}&sort={sort}&order={order}&limit={limit}");

@@ -77,6 +77,21 @@ fn tasks_without_a_due_date_come_last_in_either_order() {
 }
 
 #[test]
+fn priorities_are_sorted_with_the_highest_first_unless_ascending() {
+    let server = Server::start(DATABASE);
+    let alice = server.user("alice");
+    for (n, priority) in ["low", "none", "high", "medium", "none", "high"].into_iter().enumerate() {
+        let title = format!("{priority} {n}");
+        assert_eq!(alice.post("/api/tasks", &json!({ "title": title, "priority": priority })).status, 201);
+    }
+    let ascending = ["none 1", "none 4", "low 0", "medium 3", "high 2", "high 5"];
+    assert_eq!(titles(&alice, "?sort=priority&order=asc"), ascending);
+    let descending: Vec<_> = ascending.into_iter().rev().collect();
+    assert_eq!(titles(&alice, "?sort=priority"), descending);
+    assert_eq!(titles(&alice, "?sort=priority&order=desc"), descending);
+}
+
+#[test]
 fn a_user_without_tasks_has_an_empty_list() {
     let server = Server::start(DATABASE);
     assert!(server.user("alice").list("").is_empty());

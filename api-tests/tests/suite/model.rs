@@ -21,7 +21,76 @@ pub(crate) enum Step {
     Update { task: usize, body: Value, expected: Option<i64> },
     Complete { task: usize, set: Option<bool>, expected: Option<i64> },
     Delete { task: usize, expected: Option<i64> },
-    List { status: &'static str, sort: &'static str, order: &'static str, limit: usize },
+    List(Listing),
+}
+
+/// The parameters of a list.
+#[derive(Debug, Clone)]
+pub(crate) struct Listing {
+    pub(crate) status: &'static str,
+    pub(crate) sort: &'static str,
+    pub(crate) order: &'static str,
+    pub(crate) filters: Vec<(&'static str, &'static str)>,
+    pub(crate) count: bool,
+    pub(crate) limit: usize,
+}
+
+impl Listing {
+    /// The address of its first page.
+    pub(crate) fn path(&self) -> String {
+        let Self { status, sort, order, filters, count, limit } = self;
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs([("status", status), ("sort", sort), ("order", order)]).extend_pairs(filters);
+        query.append_pair("limit", &limit.to_string()).append_pair("count", &count.to_string());
+        format!("/api/tasks?{}", query.finish())
+    }
+
+    fn filter(&self, name: &str) -> Option<&str> {
+        self.filters.iter().find(|(filter, _)| *filter == name).map(|(_, value)| *value)
+    }
+
+    /// Whether the task belongs to the list.
+    fn has(&self, task: &Value) -> bool {
+        let due = |holds: fn(&str, &str) -> bool, bound| task["due_date"].as_str().is_some_and(|due| holds(due, bound));
+        let contains = |field: &str, q| task[field].as_str().is_some_and(|text| folded(text).contains(&folded(q)));
+        (self.status == "all" || (task["completed"] == true) == (self.status == "completed"))
+            && self.filter("q").is_none_or(|q| contains("title", q) || contains("description", q))
+            && self.filter("priority").is_none_or(|priority| task["priority"] == priority)
+            && self.filter("tag").is_none_or(|tag| task["tags"].as_array().unwrap().contains(&tag.into()))
+            && self.filter("due_after").is_none_or(|first| due(|due, first| due >= first, first))
+            && self.filter("due_before").is_none_or(|end| due(|due, end| due < end, end))
+    }
+}
+
+/// Case and composition of the texts of this model.
+fn folded(text: &str) -> String {
+    text.replace("e\u{301}", "é").to_lowercase()
+}
+
+fn listing() -> impl Strategy<Value = Listing> {
+    let one = prop::sample::select::<&'static str>;
+    let filters: Vec<(&str, &[&str])> = vec![
+        ("q", &["a", "B", "É", "e\u{301}", "ω", "日"]),
+        ("priority", &PRIORITIES),
+        ("tag", &["x", "y"]),
+        ("due_after", &["2026-12-02T00:00:00Z"]),
+        ("due_before", &["2026-12-03T00:00:00Z"]),
+    ];
+    let filter = |(name, values): (&'static str, &[&'static str])| {
+        prop::option::weighted(0.3, one(values.to_vec()).prop_map(move |value| (name, value)))
+    };
+    (
+        one(vec!["all", "pending", "completed"]),
+        one(vec!["created", "title", "due_date", "priority"]),
+        one(vec!["asc", "desc"]),
+        filters.into_iter().map(filter).collect::<Vec<_>>(),
+        any::<bool>(),
+        1..5_usize,
+    )
+        .prop_map(|(status, sort, order, filters, count, limit)| {
+            let filters = filters.into_iter().flatten().collect();
+            Listing { status, sort, order, filters, count, limit }
+        })
 }
 
 fn title() -> impl Strategy<Value = Value> {
@@ -29,7 +98,18 @@ fn title() -> impl Strategy<Value = Value> {
 }
 
 fn description() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(Value::Null), Just(json!("")), "\\PC{0,20}".prop_map(Value::from)]
+    let texts = prop_oneof!["[ -~]{0,20}", "[一-龥🎀-🏿]{0,20}"];
+    prop_oneof![Just(Value::Null), Just(json!("")), texts.prop_map(Value::from)]
+}
+
+const PRIORITIES: [&str; 4] = ["none", "low", "medium", "high"];
+
+fn priority() -> impl Strategy<Value = Value> {
+    prop::sample::select(PRIORITIES.to_vec()).prop_map(Value::from)
+}
+
+fn tags() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![json!([]), json!(["x"]), json!(["y", "x"]), json!(["X", "\"", "é"])])
 }
 
 fn due_date() -> impl Strategy<Value = Value> {
@@ -40,9 +120,23 @@ fn body(title_required: bool) -> impl Strategy<Value = Value> {
     let maybe = |strategy: BoxedStrategy<Value>| prop::option::of(strategy);
     let title = if title_required { title().prop_map(Some).boxed() } else { maybe(title().boxed()).boxed() };
     let completed = any::<bool>().prop_map(Value::from).boxed();
-    let fields = (title, maybe(description().boxed()), maybe(completed), maybe(due_date().boxed()));
-    fields.prop_map(|(title, description, completed, due_date)| {
-        let named = [("title", title), ("description", description), ("completed", completed), ("due_date", due_date)];
+    let fields = (
+        title,
+        maybe(description().boxed()),
+        maybe(completed),
+        maybe(priority().boxed()),
+        maybe(tags().boxed()),
+        maybe(due_date().boxed()),
+    );
+    fields.prop_map(|(title, description, completed, priority, tags, due_date)| {
+        let named = [
+            ("title", title),
+            ("description", description),
+            ("completed", completed),
+            ("priority", priority),
+            ("tags", tags),
+            ("due_date", due_date),
+        ];
         named
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -55,15 +149,13 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
     let task = || 0..8_usize;
     // The difference to the task's version, or `None` for no condition.
     let version = || prop::option::of(-1..=0_i64);
-    let sample = prop::sample::select::<&'static str>;
     prop_oneof![
         3 => (body(true), prop::option::of(0..4_u8)).prop_map(|(body, key)| Step::Create { body, key }),
         1 => (task(), version()).prop_map(|(task, known)| Step::Read { task, known }),
         3 => (task(), body(false), version()).prop_map(|(task, body, expected)| Step::Update { task, body, expected }),
         2 => (task(), any::<Option<bool>>(), version()).prop_map(|(task, set, expected)| Step::Complete { task, set, expected }),
         1 => (task(), version()).prop_map(|(task, expected)| Step::Delete { task, expected }),
-        2 => (sample(vec!["all", "pending", "completed"]), sample(vec!["created", "title", "due_date"]), sample(vec!["asc", "desc"]), 1..5_usize)
-            .prop_map(|(status, sort, order, limit)| Step::List { status, sort, order, limit }),
+        2 => listing().prop_map(Step::List),
     ]
 }
 
@@ -123,7 +215,7 @@ impl Model {
                     }
                 }
             }
-            Step::List { status, sort, order, limit } => self.list(client, status, sort, order, *limit),
+            Step::List(listing) => self.list(client, listing),
         }
     }
 
@@ -131,7 +223,8 @@ impl Model {
         let text = key.map(|key| key.to_string());
         let header = ("Idempotency-Key", text.as_deref());
         let answer = client.with_header(Method::POST, "/api/tasks", header, Some(body));
-        let mut expected = json!({ "description": null, "completed": false, "due_date": null });
+        let mut expected =
+            json!({ "description": null, "completed": false, "priority": "none", "tags": [], "due_date": null });
         expected.as_object_mut().unwrap().append(&mut body.as_object().unwrap().clone());
         match key.and_then(|key| self.keys.get(&key)) {
             Some((first, task)) if *first == expected => {
@@ -180,30 +273,33 @@ impl Model {
         self.tasks[index] = (task, version, true);
     }
 
-    fn list(&self, client: &Client, status: &str, sort: &str, order: &str, limit: usize) {
+    fn list(&self, client: &Client, listing: &Listing) {
         let mut expected: Vec<&Value> =
             self.tasks.iter().filter(|(_, _, alive)| *alive).map(|(task, ..)| task).collect();
-        expected.retain(|task| status == "all" || (task["completed"] == true) == (status == "completed"));
+        expected.retain(|task| listing.has(task));
         let text = |task: &Value, field: &str| task[field].as_str().map(str::to_lowercase);
-        match sort {
+        match listing.sort {
             "title" => expected.sort_by_key(|task| text(task, "title")),
             "due_date" => expected.sort_by_key(|task| text(task, "due_date")),
+            "priority" => expected.sort_by_key(|task| PRIORITIES.iter().position(|one| task["priority"] == *one)),
             _ => {}
         }
-        if order == "desc" {
+        if listing.order == "desc" {
             expected.reverse();
         }
-        if sort == "due_date" {
+        if listing.sort == "due_date" {
             expected.sort_by_key(|task| task["due_date"].is_null());
         }
+        let total = if listing.count { expected.len().to_string() } else { String::new() };
         let mut found = Vec::new();
-        let mut path = Some(format!("/api/tasks?status={status}&sort={sort}&order={order}&limit={limit}"));
+        let mut path = Some(listing.path());
         while let Some(this) = path {
             let answer = client.get(&this);
             path = answer.next_page();
+            assert_eq!(answer.header("x-total-count"), total, "{this}");
             found.extend(answer.json().as_array().unwrap().clone());
         }
-        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{status} {sort} {order}");
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{listing:?}");
     }
 
     /// Path, representation and version of a task, and whether it still exists.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::DATABASE;
 
 const STATUSES: [&str; 3] = ["all", "pending", "completed"];
-const SORTS: [&str; 3] = ["created", "title", "due_date"];
+const SORTS: [&str; 4] = ["created", "title", "due_date", "priority"];
 const ORDERS: [&str; 2] = ["asc", "desc"];
 
 fn ids(tasks: &[Value]) -> Vec<&str> {
@@ -19,9 +19,10 @@ fn ids(tasks: &[Value]) -> Vec<&str> {
 /// The statements of all kinds of lists, for the first page and for later ones. The server must log SQL.
 pub(crate) fn statements(server: &Server) -> Vec<String> {
     let alice = server.user("alice");
-    for n in 0..6 {
+    for n in 0..16 {
         let due_date = (n % 2 == 0).then_some("2026-12-01T00:00:00Z");
-        let body = json!({ "title": "x", "completed": n < 3, "due_date": due_date });
+        let priority = if n % 4 < 2 { "none" } else { "high" };
+        let body = json!({ "title": "x", "completed": n < 8, "due_date": due_date, "priority": priority });
         assert_eq!(alice.post("/api/tasks", &body).status, 201);
     }
     for status in STATUSES {
@@ -36,18 +37,19 @@ pub(crate) fn statements(server: &Server) -> Vec<String> {
     let mut statements: Vec<String> = sql.filter(|sql| !sql.starts_with("DELETE") && sql.contains("LIMIT")).collect();
     statements.sort();
     statements.dedup();
-    // In each direction, for one status and for all, the first page and a later one: by creation, by title, and by due
-    // date, with one more that begins among the undated tasks.
-    assert_eq!(statements.len(), 2 * 2 * (2 * 3 + 1), "{statements:#?}");
+    // In each direction, for one status and for all, the first page and a later one: by creation, by title, by due date and
+    // by priority. The last two have one more, which begins among the undated tasks, or the last kind of priorities.
+    assert_eq!(statements.len(), 2 * 2 * (2 * 4 + 2), "{statements:#?}");
     statements
 }
 
-/// Thirty tasks with all mixtures of status, equal and different titles, and due dates or none.
+/// Thirty tasks with all mixtures of status, equal and different titles, and due dates and priorities or none.
 fn fill(client: &Client) {
     for n in 0..30 {
         let due_date = (n % 3 != 0).then(|| format!("2026-12-{:02}T00:00:00Z", 1 + n % 4));
         let title = ["b", "B", "a", "ä"][n % 4];
-        let body = json!({ "title": title, "completed": n % 5 < 2, "due_date": due_date });
+        let priority = ["none", "high", "none", "low", "medium", "none", "high"][n % 7];
+        let body = json!({ "title": title, "completed": n % 5 < 2, "due_date": due_date, "priority": priority });
         assert_eq!(client.post("/api/tasks", &body).status, 201);
     }
 }
@@ -113,7 +115,7 @@ fn pages_stay_exact_while_tasks_before_them_come_and_go() {
                 assert_eq!(alice.delete(&format!("/api/tasks/{}", task["id"].as_str().unwrap())).status, 204);
             }
             let (before, behind) = (
-                json!({ "title": "\u{1}", "due_date": "0001-01-01T00:00:00Z" }),
+                json!({ "title": "\u{1}", "due_date": "0001-01-01T00:00:00Z", "priority": "high" }),
                 json!({ "title": "\u{10ffff}", "due_date": "9999-01-01T00:00:00Z" }),
             );
             let new = [alice.post("/api/tasks", &before).json(), alice.post("/api/tasks", &behind).json()];
@@ -196,33 +198,36 @@ fn a_cursor_survives_a_restart() {
 }
 
 #[test]
-fn a_page_shows_each_task_once_while_due_dates_come_and_go() {
+fn a_page_shows_each_task_once_while_due_dates_and_priorities_come_and_go() {
     let server = Server::start(DATABASE);
     let alice = server.user("alice");
+    let changes =
+        [("due_date", json!("2026-12-01T00:00:00Z"), Value::Null), ("priority", json!("high"), json!("none"))];
     for n in 0..10 {
-        let due_date = (n % 2 == 0).then_some("2026-12-01T00:00:00Z");
-        assert_eq!(alice.post("/api/tasks", &json!({ "title": n.to_string(), "due_date": due_date })).status, 201);
+        let mut body = json!({ "title": n.to_string() });
+        changes.iter().filter(|_| n % 2 == 0).for_each(|(name, set, _)| body[*name] = set.clone());
+        assert_eq!(alice.post("/api/tasks", &body).status, 201);
     }
     let all = alice.list("");
     let mut expected = ids(&all);
     expected.sort_unstable();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        for task in ids(&all).into_iter().take(2) {
+        for (task, (name, set, unset)) in ids(&all).into_iter().zip(&changes) {
             let (client, done, path) = (server.user("alice"), &done, format!("/api/tasks/{task}"));
             scope.spawn(move || {
-                for due_date in [json!("2026-12-02T00:00:00Z"), Value::Null].iter().cycle() {
+                for value in [set, unset].iter().cycle() {
                     if done.load(Ordering::Relaxed) {
                         return;
                     }
-                    assert_eq!(client.put(&path, &json!({ "due_date": due_date })).status, 200);
+                    assert_eq!(client.put(&path, &json!({ *name: value })).status, 200);
                 }
             });
         }
         let pages = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for page in 0..600 {
-                let order = ORDERS[page % 2];
-                let tasks = alice.list(&format!("?sort=due_date&order={order}"));
+                let (sort, order) = (changes[page / 2 % 2].0, ORDERS[page % 2]);
+                let tasks = alice.list(&format!("?sort={sort}&order={order}"));
                 let mut found = ids(&tasks);
                 found.sort_unstable();
                 assert_eq!(found, expected, "page {page}");
