@@ -25,7 +25,7 @@ demo: ## Serve with a front end where people can sign up, and print its address
 
 .PHONY: test
 test: ## Run all tests; installs missing programs (with apt, as root)
-	@scripts/require cargo cc chromium curl git haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
+	@scripts/require cargo cc chromium curl git haproxy kill luacheck node postgres prometheus python3 shellcheck unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
 	api-tests/released/build

@@ -8,6 +8,7 @@ mod place;
 mod pooler;
 mod postgres;
 mod programs;
+mod prometheus;
 mod proxy;
 mod server;
 mod token;
@@ -23,6 +24,7 @@ pub use self::{
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
     programs::{Version, binary, faults},
+    prometheus::{Metrics, Prometheus, ask, promtool},
     proxy::Proxy,
     server::Server,
     token::{SECRET, SigningKey, encode, now, sign, token},
