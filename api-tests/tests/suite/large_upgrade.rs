@@ -1,4 +1,4 @@
-//! An upgrade of a large database, while an instance of the last release serves it.
+//! An upgrade of a large database, while an instance of the first release serves it.
 
 use std::{
     sync::{
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 
 use super::{
     rolling::queries,
-    upgrades::{LAST, has_all_of},
+    upgrades::{FIRST, has_all_of},
 };
 use crate::DATABASE;
 
-/// Gives 50 users 2,000 tasks each, by the schema of the last release.
+/// Gives 50 users 2,000 tasks each, by the schema of the first release.
 fn fill(server: &Server) {
     match DATABASE {
         Database::Sqlite => server
@@ -84,8 +84,8 @@ fn call_all(client: &Client, round: usize) -> Option<Value> {
 }
 
 #[test]
-fn a_hundred_thousand_tasks_are_upgraded_while_the_last_release_serves_them() {
-    let old = Server::of(LAST, DATABASE);
+fn a_hundred_thousand_tasks_are_upgraded_while_the_first_release_serves_them() {
+    let old = Server::of(FIRST, DATABASE);
     let alice = old.user("alice");
     let bodies: Vec<_> = (0..300)
         .map(|n| {

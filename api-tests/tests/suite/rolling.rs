@@ -1,14 +1,14 @@
-//! A rolling upgrade: instances of the last release and of this version serve one database together.
+//! A rolling upgrade: instances of the first release and of this version serve one database together.
 
 use api_tests::{Answer, Client, Method, Server, Version};
 use serde_json::{Value, json};
 
-use super::upgrades::{LAST, has_all_of};
+use super::upgrades::{FIRST, has_all_of};
 use crate::DATABASE;
 
-/// An instance of the last release on a new database, and one of this version that has joined it.
+/// An instance of the first release on a new database, and one of this version that has joined it.
 fn both() -> (Server, Server) {
-    let old = Server::of(LAST, DATABASE);
+    let old = Server::of(FIRST, DATABASE);
     let new = old.sibling_of(Version::Current);
     (old, new)
 }
@@ -56,7 +56,7 @@ fn each_version_reads_and_changes_the_tasks_of_the_other() {
 }
 
 #[test]
-fn a_change_by_the_last_release_keeps_the_priority_and_the_tags() {
+fn a_change_by_the_first_release_keeps_the_priority_and_the_tags() {
     let (old, new) = both();
     let (old, new) = (old.user("alice"), new.user("alice"));
     let task = new.post("/api/tasks", &json!({ "title": "a", "priority": "high", "tags": ["home", "shop"] })).json();
@@ -69,7 +69,7 @@ fn a_change_by_the_last_release_keeps_the_priority_and_the_tags() {
 }
 
 #[test]
-fn a_task_of_the_last_release_has_no_priority_and_no_tags_until_it_gets_them() {
+fn a_task_of_the_first_release_has_no_priority_and_no_tags_until_it_gets_them() {
     let (old, new) = both();
     let (old, new) = (old.user("alice"), new.user("alice"));
     let path = path(&old.create("a"));
@@ -122,7 +122,7 @@ fn a_key_that_was_used_at_one_version_works_at_the_other() {
     {
         let user = format!("old first, {n}");
         let outcomes = outcomes(&old.user(&user), first, &new.user(&user), second);
-        assert_eq!(outcomes, [created, expected], "first at the last release: {first}, then {second}");
+        assert_eq!(outcomes, [created, expected], "created at the first release: {first}, then {second}");
     }
     for (n, (first, second, expected)) in [
         (&plain, &plain, replayed),
@@ -139,7 +139,7 @@ fn a_key_that_was_used_at_one_version_works_at_the_other() {
     {
         let user = format!("new first, {n}");
         let outcomes = outcomes(&new.user(&user), first, &old.user(&user), second);
-        assert_eq!(outcomes, [created, expected], "first at this version: {first}, then {second}");
+        assert_eq!(outcomes, [created, expected], "created at this version: {first}, then {second}");
     }
 }
 
@@ -192,7 +192,7 @@ fn a_cursor_of_one_version_leads_on_at_the_other() {
 }
 
 #[test]
-fn a_due_date_that_only_the_last_release_accepts_stays_until_it_is_changed() {
+fn a_due_date_that_only_the_first_release_accepts_stays_until_it_is_changed() {
     let (old, new) = both();
     let (old, new) = (old.user("alice"), new.user("alice"));
     let body = |n: usize| json!({ "title": n.to_string(), "due_date": format!("0000-01-0{}T00:00:00Z", 1 + n) });

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::DATABASE;
 
-/// The last release.
-pub(super) const LAST: Version = Version::Released("0.1.0");
+/// The first release, which had no priorities and no tags.
+pub(super) const FIRST: Version = Version::Released("0.1.0");
 
 /// A folder for each release.
 fn releases() -> Vec<PathBuf> {
@@ -111,14 +111,14 @@ fn schema(server: &Server) -> Vec<String> {
 }
 
 #[test]
-fn a_database_that_is_migrated_down_has_the_schema_of_the_last_release_which_serves_it_again() {
-    let mut old = Server::of(LAST, DATABASE);
+fn a_database_that_is_migrated_down_has_the_schema_of_the_first_release_which_serves_it_again() {
+    let mut old = Server::of(FIRST, DATABASE);
     let migrations = |version, step| {
         let output = old.command_of(version, &["migrate", step]);
         assert!(output.status.success(), "{step}: {output:?}");
         String::from_utf8(output.stdout).unwrap().lines().filter(|line| line.starts_with("applied")).count()
     };
-    let (schema_before, applied_before) = (schema(&old), migrations(LAST, "status"));
+    let (schema_before, applied_before) = (schema(&old), migrations(FIRST, "status"));
     let body = |title: &str| json!({ "title": title, "due_date": "2026-12-01T00:00:00Z" });
     let first = old.user("alice").create_with_key("old", &body("old"));
     assert_eq!(first.status, 201);
@@ -130,7 +130,7 @@ fn a_database_that_is_migrated_down_has_the_schema_of_the_last_release_which_ser
     let second = alice.create_with_key("new", &body("new"));
     assert_eq!(second.status, 201);
     let mut tasks = alice.list("");
-    let rejected = old.command_of(LAST, &["serve"]);
+    let rejected = old.command_of(FIRST, &["serve"]);
     assert_eq!(rejected.status.code(), Some(1));
     assert!(String::from_utf8(rejected.stderr).unwrap().contains("newer than this program"));
     new.signal("TERM");
