@@ -89,8 +89,7 @@ fn schema(server: &Server) -> Vec<String> {
     let mut lines: Vec<String> = match DATABASE {
         Database::Sqlite => {
             let connection = server.sqlite();
-            // Statistics may leave an empty table of samples.
-            let query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name <> 'sqlite_stat4'";
+            let query = "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL";
             let mut query = connection.prepare(query).unwrap();
             query.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
         }
