@@ -25,7 +25,10 @@ pub use self::{
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
-use crate::telemetry::{self, metrics::Metrics};
+use crate::telemetry::{
+    self,
+    metrics::{Metrics, Operation},
+};
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -277,7 +280,7 @@ impl Requested<'_> {
     }
 
     async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
-        let timing = self.begin("SELECT");
+        let timing = self.begin(Operation::Select);
         let outcome = match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()).await,
             Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
@@ -286,7 +289,7 @@ impl Requested<'_> {
     }
 
     /// Begins a statement of this kind.
-    fn begin(&self, operation: &'static str) -> Timing {
+    fn begin(&self, operation: Operation) -> Timing {
         let system = match &*self.db.0 {
             Backend::Sqlite(_) => "sqlite",
             Backend::Postgres(_) => "postgresql",
@@ -306,7 +309,7 @@ impl Requested<'_> {
         rows: Vec<Value>,
     ) -> Result<(), DbError> {
         let inserts = inserts.bind(self.db.backend(), key, rows);
-        let timing = self.begin("INSERT");
+        let timing = self.begin(Operation::Insert);
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
             Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
@@ -325,7 +328,7 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<Vec<E::Model>, DbError> {
         let update = update.bind(self.db.backend(), key, arguments);
-        let timing = self.begin("UPDATE");
+        let timing = self.begin(Operation::Update);
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
             Backend::Postgres(postgres) => postgres.write::<E>(self.subject, update.statement(), self.deadline).await,
@@ -344,7 +347,7 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<u64, DbError> {
         let delete = delete.bind(self.db.backend(), key, arguments);
-        let timing = self.begin("DELETE");
+        let timing = self.begin(Operation::Delete);
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
             Backend::Postgres(postgres) => postgres.execute(self.subject, delete.statement(), self.deadline).await,
@@ -353,14 +356,14 @@ impl Requested<'_> {
 }
 
 /// A statement that runs, if the metrics are on: the database, the kind of the statement, and its start.
-struct Timing(Option<(&'static Metrics, &'static str, &'static str, time::Instant)>);
+struct Timing(Option<(&'static Metrics, &'static str, Operation, time::Instant)>);
 
 impl Timing {
     /// Counts the statement. Gives its outcome back.
     fn end<T>(self, outcome: Result<T, DbError>) -> Result<T, DbError> {
         if let Some((metrics, system, operation, started)) = self.0 {
-            let error = outcome.as_ref().err().map(|error| error.kind().replace(' ', "_")).unwrap_or_default();
-            metrics.statement(system, operation, &error, started.elapsed());
+            let error = outcome.as_ref().err().map(|error| error.kind().replace(' ', "_"));
+            metrics.statement(system, operation, error.as_deref(), started.elapsed());
         }
         outcome
     }

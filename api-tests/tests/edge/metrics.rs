@@ -143,6 +143,16 @@ fn refusals_are_counted_by_their_code() {
     }
     assert_eq!(metrics.count(REFUSALS, &[]), 8);
 
+    let server = Server::with(Sqlite, &[ON, ("RATE_LIMIT", "1")]);
+    let alice = server.user("alice");
+    let mut passed = 0;
+    while alice.get("/api/tasks").status != 429 {
+        passed += 1;
+    }
+    let metrics = Metrics::of(&server);
+    assert_eq!(metrics.count(REFUSALS, &["rate_limited"]), 1);
+    assert_eq!(metrics.count(REQUESTS, &["http_response_status_code=\"200\""]), passed);
+
     // Nothing listens there.
     let server = Server::at("postgresql://u@127.0.0.1:1/d", &[ON]);
     assert_eq!(server.user("alice").get("/api/tasks").status, 503);
