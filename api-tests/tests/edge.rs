@@ -17,6 +17,8 @@ mod edge {
     mod log;
     mod log_faults;
     mod messages;
+    mod metrics;
+    mod monitoring;
     mod tokens;
     mod tools;
 }

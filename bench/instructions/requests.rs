@@ -125,6 +125,12 @@ impl Server {
         server
     }
 
+    /// The same, with metrics.
+    fn measured(call: Call) -> Self {
+        telemetry::metrics::start().unwrap();
+        Self::warm(call)
+    }
+
     fn create(&self) -> String {
         let created = async { self.answer_one().await.into_body().into_json::<Value>().await.unwrap() };
         self.runtime.block_on(created)["id"].as_str().unwrap().to_owned()
@@ -160,6 +166,7 @@ impl Server {
 
 #[library_benchmark(setup = Server::warm)]
 #[bench::get(Call::get(ONE))]
+#[bench::get_measured(args = (Call::get(ONE)), setup = Server::measured)]
 #[bench::get_known(Call { etag: Some("\"1\""), status: StatusCode::NOT_MODIFIED, ..Call::get(ONE) })]
 #[bench::list(Call::get("/api/tasks?limit=20"))]
 #[bench::post(Call::post(NEW, StatusCode::CREATED))]

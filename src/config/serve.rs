@@ -1,6 +1,6 @@
 //! The configuration of the server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::http::HeaderValue;
@@ -35,6 +35,13 @@ const RUST_LOG: Variable = Variable::new(
 )
 .default("info")
 .example("info,todo_api=debug");
+const METRICS_ADDRESS: Variable = Variable::new(
+    "METRICS_ADDRESS",
+    "ADDRESS",
+    "IP address and port of a listener of its own, which serves metrics to Prometheus at /metrics",
+)
+.absent("none")
+.example("127.0.0.1:9464");
 const MAX_CONNECTIONS: Variable = Variable::new(
     "MAX_CONNECTIONS",
     "NUMBER",
@@ -114,6 +121,7 @@ pub const SERVE: &[&Variable] = &[
     &CORS_ORIGINS,
     &LOG_FORMAT,
     &RUST_LOG,
+    &METRICS_ADDRESS,
     &MAX_CONNECTIONS,
     &FIRST_BYTE_TIMEOUT,
     &HEADER_TIMEOUT,
@@ -143,6 +151,8 @@ pub struct Serve {
     pub log_format: Format,
     /// Filter of log lines.
     pub log_filter: EnvFilter,
+    /// Address to serve metrics at; none turns them off.
+    pub metrics: Option<SocketAddr>,
     /// Limits of connections.
     pub limits: Limits,
     /// Limits of request bodies.
@@ -179,6 +189,9 @@ impl Serve {
             Some("json") => Format::Json,
             Some(_) => return Err(LOG_FORMAT.invalid("is neither pretty nor json")),
         };
+        let metrics =
+            settings.get(&METRICS_ADDRESS)?.map(|address| address.replace("localhost:", "127.0.0.1:").parse());
+        let metrics = metrics.transpose().map_err(|_| METRICS_ADDRESS.invalid("is not an IP address with a port"))?;
         let body = settings.timeout(&BODY_TIMEOUT)?;
         Ok(Self {
             host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
@@ -186,6 +199,7 @@ impl Serve {
             cors: Cors::of(cors.as_deref().or(origin).map_or(Ok(Vec::new()), origins)?),
             log_format,
             log_filter: log_filter(&settings.get(&RUST_LOG)?.unwrap_or_default())?,
+            metrics,
             limits: Limits {
                 connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
                 first_byte: settings.timeout(&FIRST_BYTE_TIMEOUT)?,

@@ -24,6 +24,7 @@ use crate::{
     auth::Verifier,
     db::Db,
     openapi::{self, Contract, InvalidDocument, Outline, Version},
+    telemetry,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -89,6 +90,11 @@ pub fn build<A: OpenApi + 'static>(
         .at("/health", get(health::live))
         .at("/ready", get(health::ready.data(db).data(stopping)))
         .nest_no_strip("/api", OpenApiService::new(api, "", "").into_endpoint());
+    if let Some(metrics) = telemetry::metrics() {
+        for code in Code::ALL {
+            metrics.refusals(&code.to_string(), 0);
+        }
+    }
     Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
 }
 
@@ -142,6 +148,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             _ => problem,
         });
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
+        let code = outcome.as_ref().err().map(Problem::code);
         let mut response = match (preflight, outcome) {
             (Some(response), _) | (None, Ok(response)) => response,
             (None, Err(problem)) if problem.code() == Code::MethodNotAllowed => {
@@ -161,6 +168,14 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             headers.insert(X_REQUEST_ID, id);
         }
         let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
+        let duration = started.elapsed();
+        if let Some(metrics) = telemetry::metrics() {
+            metrics.request(method.as_str(), pattern, response.status().as_str(), duration);
+            // A preflight and `OPTIONS` are no refusals.
+            if let Some(code) = code.filter(|code| response.status() == code.status()) {
+                metrics.refusals(&code.to_string(), 1);
+            }
+        }
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
@@ -168,7 +183,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                     method = method.as_str(),
                     route = pattern.unwrap_or("-"),
                     status = response.status().as_u16(),
-                    duration_ms = started.elapsed().as_secs_f64() * 1e3,
+                    duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = id,
                     user = context.user().map(tracing::field::display),
                     cause,

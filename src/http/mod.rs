@@ -12,6 +12,7 @@ mod headers;
 mod health;
 mod json;
 mod message;
+pub mod metrics;
 mod problem;
 mod query;
 mod rate_limit;

@@ -17,7 +17,7 @@ const NOWHERE: &str = "192.0.2.1";
 const STARTED: &str = "todo-api: HOST and PORT: cannot listen on ";
 
 /// Each variable with a valid value, and an invalid one if there is any.
-const VARIABLES: [(&str, &str, Option<&str>); 31] = [
+const VARIABLES: [(&str, &str, Option<&str>); 32] = [
     ("DATABASE_URL", "sqlite://data/x.db?mode=rwc", Some("mysql://u:PASSWORD@h/d")),
     ("NEON_DB_URL", "postgresql://u:PASSWORD@h/d", Some("postgresql://u:PASSWORD@h/d?sslmode=prefer")),
     ("DB_READ_CONNECTIONS", "3", Some("PASSWORD")),
@@ -35,6 +35,7 @@ const VARIABLES: [(&str, &str, Option<&str>); 31] = [
     ("CORS_ORIGINS", "https://app.example.com", Some("PASSWORD")),
     ("LOG_FORMAT", "json", Some("PASSWORD")),
     ("RUST_LOG", "warn", Some("=PASSWORD=")),
+    ("METRICS_ADDRESS", "127.0.0.1:9464", Some("PASSWORD:9464")),
     ("MAX_CONNECTIONS", "7", Some("PASSWORD")),
     ("FIRST_BYTE_TIMEOUT", "7s", Some("PASSWORD")),
     ("HEADER_TIMEOUT", "7s", Some("PASSWORD")),

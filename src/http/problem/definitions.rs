@@ -121,7 +121,7 @@ impl Definition {
 
 impl Code {
     /// All codes, by status.
-    const ALL: [Self; 18] = [
+    pub(in crate::http) const ALL: [Self; 18] = [
         Self::MalformedRequest,
         Self::TokenMissing,
         Self::TokenExpired,
