@@ -7,7 +7,7 @@ import time
 
 from .. import users
 from ..servers import SECRET
-from . import connection
+from .connection import Connection, LostError, Request
 from .model import Creation, Model, includes
 
 MOST = 40
@@ -30,7 +30,7 @@ class Client:
         self.random = station.random
         self.model = Model(lambda kind, text: station.violate(kind, f"{self.name}: {text}"))
         # Two for each instance: twins are sent at the same time.
-        self.connections = [[connection.Connection() for _ in range(2)] for _ in station.instances]
+        self.connections = [[Connection() for _ in range(2)] for _ in station.instances]
         self.replays = collections.deque(maxlen=20)
         self.number = 0
 
@@ -48,18 +48,17 @@ class Client:
 
     # Requests
 
-    async def ask(self, method, path, body=None, headers=(), instance=None, spare=False, abandon=False):
+    async def ask(self, request, instance=None, spare=False, abandon=False):
         """The answer, or `None` if there is none; and whether a write has certainly not happened."""
         instance = instance or self.random.choice(self.station.instances)
         line = self.connections[instance.number][spare]
         figures, start = self.station.figures, time.monotonic()
         figures["requests"] += 1
         try:
-            request = connection.request(method, path, self.token, body, headers)
-            answer = await line.ask(instance.address, request, abandon)
-        except connection.LostError as lost:
+            answer = await line.ask(instance.address, request.encode(self.token), abandon)
+        except LostError as lost:
             if not abandon:
-                await self.station.failed(instance, "lost", start, f"{method} {path}: {lost}")
+                await self.station.failed(instance, "lost", start, f"{request}: {lost}")
             return None, not lost.sent
         self.station.latencies[round((time.monotonic() - start) * 100)] += 1
         if answer.status < 500:
@@ -67,34 +66,35 @@ class Client:
         request_id = answer.headers.get("x-request-id")
         # No fault explains a 500: it is a defect.
         what = "5xx" if answer.status == 503 else f"{answer.status}"
-        await self.station.failed(instance, what, start, f"{method} {path}: {answer}", request_id)
+        await self.station.failed(instance, what, start, f"{request}: {answer}", request_id)
         unchanged = "nothing was changed" in answer.detail
         if unchanged == ("unknown" in answer.detail):
-            self.wrong(method, path, answer, "says neither that nothing was changed nor that it is unknown")
+            self.wrong(request, answer, "says neither that nothing was changed nor that it is unknown")
         return answer, unchanged
 
-    async def write(self, method, path, body=None, headers=(), **how):
+    async def write(self, request, **how):
         """The answer if the write was acknowledged, or `None`; and whether its outcome is unknown."""
-        answer, unchanged = await self.ask(method, path, body, headers, **how)
+        answer, unchanged = await self.ask(request, **how)
         if answer and answer.status < 300:
             self.station.figures["acknowledged"] += 1
             return answer, False
         if answer and answer.status < 500 and answer.status != 409:
-            self.wrong(method, path, answer, "is unexpected")
+            self.wrong(request, answer, "is unexpected")
         self.station.figures["refused" if unchanged else "unknown"] += 1
         return None, not unchanged
 
     async def read(self, path, headers=(), expected=(200,)):
-        answer, _ = await self.ask("GET", path, None, headers)
+        request = Request("GET", path, headers=headers)
+        answer, _ = await self.ask(request)
         if answer is None or answer.status >= 500:
             return None
         if answer.status not in expected:
-            self.wrong("GET", path, answer, "is unexpected")
+            self.wrong(request, answer, "is unexpected")
             return None
         return answer
 
-    def wrong(self, method, path, answer, why):
-        self.station.violate("wrong", f"{self.name}: {method} {path}: {answer} {why}")
+    def wrong(self, request, answer, why):
+        self.station.violate("wrong", f"{self.name}: {request}: {answer} {why}")
 
     # Writes
 
@@ -107,7 +107,9 @@ class Client:
             "completed": choose((False, True)),
             "priority": choose(PRIORITIES),
             "tags": self.random.sample(TAGS, self.random.randrange(3)),
-            "due_date": choose((None, f"20{choose(range(26, 60))}-{choose(range(10, 13))}-{choose(range(10, 29))}T00:00:00Z")),
+            "due_date": choose(
+                (None, f"20{choose(range(26, 60))}-{choose(range(10, 13))}-{choose(range(10, 29))}T00:00:00Z")
+            ),
         }
 
     async def create(self):
@@ -115,7 +117,7 @@ class Client:
             return await self.delete()
         body = self.fields()
         key = f"key-{self.number}" if self.random.random() < 0.6 else None
-        answer, unknown = await self.write("POST", "/api/tasks", body, headers(key), abandon=self.impatient())
+        answer, unknown = await self.write(create(body, key), abandon=self.impatient())
         if unknown:
             self.model.creations[body["title"]] = Creation(body, key, time.monotonic())
         elif answer:
@@ -139,7 +141,7 @@ class Client:
         key = f"key-{self.number}"
         lines = [(choose(self.station.instances), spare) for spare in (False, True)]
         results = await asyncio.gather(
-            *(self.write("POST", "/api/tasks", body, headers(key), instance=one, spare=spare) for one, spare in lines)
+            *(self.write(create(body, key), instance=one, spare=spare) for one, spare in lines)
         )
         answers = [answer for answer, _ in results if answer]
         if answers:
@@ -154,23 +156,18 @@ class Client:
         tasks = self.model.sure
         return self.random.choice(tasks) if tasks else None
 
-    async def change(self, task, method, suffix, body, expected, new_version):
-        """A change of a task. `expected` are the fields after it."""
-        tag = [("If-Match", f'"{task.version}"')] if self.random.random() < 0.4 else []
-        path = f"/api/tasks/{task.value['id']}{suffix}"
-        answer, unknown = await self.write(method, path, body, tag, abandon=self.impatient())
+    async def change(self, task, method, body, expected):
+        """A change of a task. `expected` are the fields after it, or `None` after a delete."""
+        tag = (("If-Match", f'"{task.version}"'),) if self.random.random() < 0.4 else ()
+        path = f"/api/tasks/{task.value['id']}" + ("/complete" if method == "PATCH" else "")
+        answer, unknown = await self.write(Request(method, path, body, tag), abandon=self.impatient())
         if unknown:
             self.model.doubt(task, expected)
         elif answer and expected is None:
             self.model.remove(task)
         elif answer:
-            value = answer.json()
-            before = task.value
-            good = (
-                includes(value, {**before, **expected, "updated_at": value["updated_at"]})
-                and value["updated_at"] >= before["updated_at"]
-                and version(answer) == new_version
-            )
+            value, before = answer.json(), task.value
+            good = includes(value, before | expected, later=True) and version(answer) == task.version + 1
             if not good:
                 text = f"{before} of version {task.version} with {expected} became {value} of version {version(answer)}"
                 self.station.violate("phantom", f"{self.name}: {text}")
@@ -181,32 +178,32 @@ class Client:
             fields = self.fields()
             names = self.random.sample(list(fields), self.random.randrange(1, len(fields) + 1))
             body = {name: fields[name] for name in names} | {"title": fields["title"]}
-            await self.change(task, "PUT", "", body, body, task.version + 1)
+            await self.change(task, "PUT", body, body)
 
     async def toggle(self):
         if task := self.pick():
             expected = {"completed": not task.value["completed"]}
-            await self.change(task, "PATCH", "/complete", None, expected, task.version + 1)
+            await self.change(task, "PATCH", None, expected)
 
     async def complete(self):
         if task := self.pick():
             state = self.random.choice((False, True))
             if state != task.value["completed"]:
                 body = {"completed": state}
-                await self.change(task, "PATCH", "/complete", body, body, task.version + 1)
+                await self.change(task, "PATCH", body, body)
 
     async def delete(self):
         if task := self.pick():
-            await self.change(task, "DELETE", "", None, None, None)
+            await self.change(task, "DELETE", None, None)
 
     async def stale(self):
         """A write with an old version: it must fail."""
         if task := self.pick():
-            tag = [("If-Match", f'"{task.version + 1000}"')]
-            path = f"/api/tasks/{task.value['id']}"
-            answer, _ = await self.ask("PUT", path, {"title": "stale"}, tag)
+            tag = ("If-Match", f'"{task.version + 1000}"')
+            request = Request("PUT", f"/api/tasks/{task.value['id']}", {"title": "stale"}, (tag,))
+            answer, _ = await self.ask(request)
             if answer and answer.status < 500 and answer.status != 412:
-                self.wrong("PUT", path, answer, "is unexpected: the version is stale")
+                self.wrong(request, answer, "is unexpected: the version is stale")
 
     # Reads
 
@@ -227,10 +224,10 @@ class Client:
                 self.station.violate("phantom", f"{self.name}: {text}")
                 task.version = version(answer)
 
-    async def unchanged(self):
-        if task := self.pick():
+    async def unchanged(self, task=None):
+        if task := task or self.pick():
             path = f"/api/tasks/{task.value['id']}"
-            await self.read(path, [("If-None-Match", f'"{task.version}"')], expected=(304,))
+            await self.read(path, (("If-None-Match", f'"{task.version}"'),), expected=(304,))
 
     async def whole(self):
         """All tasks. Returns whether there was an answer."""
@@ -319,7 +316,7 @@ class Client:
 
     async def repeat(self, creation):
         creation.at = time.monotonic()
-        answer, unknown = await self.write("POST", "/api/tasks", creation.body, headers(creation.key))
+        answer, unknown = await self.write(create(creation.body, creation.key))
         if answer:
             self.created(creation.body, creation.key, answer)
             self.count_unknown(creation.attempts, "idempotency-replayed" in answer.headers)
@@ -332,31 +329,27 @@ class Client:
 
     async def finish(self):
         """Resolves all doubts, and reads everything in several ways."""
-        self.station.figures["requests at the end"] += 1
         while self.model.doubts:
             await self.resolve()
             await asyncio.sleep(0.1)
         while not await self.whole() or not await self.pages():
             await asyncio.sleep(0.1)
         for task in self.model.sure:
-            await self.unchanged_or_wrong(task)
+            await self.unchanged(task)
         for body, key, value in self.replays:
-            answer, _ = await self.write("POST", "/api/tasks", body, headers(key))
+            answer, _ = await self.write(create(body, key))
             if answer and (answer.json() != value or answer.headers.get("idempotency-replayed") != "true"):
                 self.station.violate("phantom", f"{self.name}: key {key} of {value} was answered with {answer}")
         await self.whole()
         self.close()
-
-    async def unchanged_or_wrong(self, task):
-        await self.read(f"/api/tasks/{task.value['id']}", [("If-None-Match", f'"{task.version}"')], expected=(304,))
 
     def close(self):
         for line in [line for lines in self.connections for line in lines]:
             line.close()
 
 
-def headers(key):
-    return [("Idempotency-Key", key)] if key else []
+def create(body, key):
+    return Request("POST", "/api/tasks", body, (("Idempotency-Key", key),) if key else ())
 
 
 def version(answer):

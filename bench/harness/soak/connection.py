@@ -16,6 +16,30 @@ class LostError(Exception):
         self.sent = sent
 
 
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A request, without its user."""
+
+    method: str
+    path: str
+    body: object = None
+    headers: tuple = ()
+
+    def encode(self, token):
+        """Its bytes."""
+        content = b"" if self.body is None else json.dumps(self.body).encode()
+        fields = [("Host", "127.0.0.1"), ("Authorization", f"Bearer {token}"), *self.headers]
+        if self.body is not None:
+            fields.append(("Content-Type", "application/json"))
+        if self.method != "GET":
+            fields.append(("Content-Length", len(content)))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        return f"{self.method} {self.path} HTTP/1.1\r\n{lines}\r\n".encode() + content
+
+    def __str__(self):
+        return f"{self.method} {self.path}"
+
+
 @dataclasses.dataclass
 class Answer:
     status: int
@@ -84,15 +108,3 @@ class Connection:
             with contextlib.suppress(OSError, RuntimeError):
                 self.writer.transport.abort()
         self.reader = self.writer = None
-
-
-def request(method, path, token, body=None, headers=()):
-    """The bytes of a request."""
-    content = b"" if body is None else json.dumps(body).encode()
-    fields = [("Host", "127.0.0.1"), ("Authorization", f"Bearer {token}"), *headers]
-    if body is not None:
-        fields.append(("Content-Type", "application/json"))
-    if body is not None or method != "GET":
-        fields.append(("Content-Length", len(content)))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-    return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + content

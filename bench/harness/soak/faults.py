@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from .. import users
 from ..servers import SECRET
-from . import connection
+from .connection import Connection, LostError, Request
 from .station import ANY, NOTHING, UNAVAILABLE
 
 
@@ -72,7 +72,7 @@ async def step_clock(station, instances, sign):
 async def slow_clients(station, instances):
     """Clients that send a request byte by byte, and clients that do not read their responses."""
     token = users.token(SECRET, users.name(0))
-    request = connection.request("GET", "/api/tasks?limit=500", token)
+    request = Request("GET", "/api/tasks?limit=500").encode(token)
     end = asyncio.get_running_loop().time() + station.random.uniform(4, 10)
 
     async def client(instance, sends_slowly):
@@ -97,34 +97,34 @@ async def bad_requests(station, instances):
     good = users.token(SECRET, users.name(0))
     path = "/api/tasks"
     requests = [
-        connection.request("GET", path, good[:-3] + "abc"),
-        connection.request("GET", path, "none"),
-        connection.request("GET", f"{path}?limit=0", good),
-        connection.request("GET", f"{path}?unknown=1", good),
-        connection.request("GET", f"{path}?cursor=xyz", good),
-        connection.request("GET", f"{path}/not-an-id", good),
-        connection.request("GET", f"{path}/00000000-0000-7000-8000-000000000000", good),
-        connection.request("GET", "/nothing", good),
-        connection.request("TRACE", path, good),
-        connection.request("POST", path, good, {"title": ""}),
-        connection.request("POST", path, good, {"title": "x", "unknown": 1}),
-        connection.request("POST", path, good, {"title": "x" * 70_000}),
-        connection.request("POST", path, good, {"title": "a\0b"}),
-        connection.request("POST", path, good, {"title": 1, "tags": "x", "due_date": "yesterday"}),
-        connection.request("POST", path, good, [1] * 1000),
-        connection.request("POST", path, good).replace(b"Content-Length: 0", b"Content-Length: 5") + b"{{{{{",
+        Request("GET", path).encode(good[:-3] + "abc"),
+        Request("GET", path).encode("none"),
+        Request("GET", f"{path}?limit=0").encode(good),
+        Request("GET", f"{path}?unknown=1").encode(good),
+        Request("GET", f"{path}?cursor=xyz").encode(good),
+        Request("GET", f"{path}/not-an-id").encode(good),
+        Request("GET", f"{path}/00000000-0000-7000-8000-000000000000").encode(good),
+        Request("GET", "/nothing").encode(good),
+        Request("TRACE", path).encode(good),
+        Request("POST", path, {"title": ""}).encode(good),
+        Request("POST", path, {"title": "x", "unknown": 1}).encode(good),
+        Request("POST", path, {"title": "x" * 70_000}).encode(good),
+        Request("POST", path, {"title": "a\0b"}).encode(good),
+        Request("POST", path, {"title": 1, "tags": "x", "due_date": "yesterday"}).encode(good),
+        Request("POST", path, [1] * 1000).encode(good),
+        Request("POST", path).encode(good).replace(b"Content-Length: 0", b"Content-Length: 5") + b"{{{{{",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 this is no HTTP\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
     ]
 
     async def client(instance):
-        line = connection.Connection()
+        line = Connection()
         for _ in range(30):
             request = station.random.choice(requests)
             station.figures["bad requests"] += 1
             try:
                 answer = await line.ask(instance.address, request)
-            except connection.LostError:
+            except LostError:
                 continue
             if not 400 <= answer.status < 500:
                 station.violate("wrong", f"bad request {request[:80]!r} was answered with {answer}")
@@ -257,10 +257,10 @@ FAULTS = {
 }
 
 
-def deck(database, station, restarts=True):
-    """The faults in a random order, again and again."""
-    while True:
-        faults = [fault for fault in FAULTS[database] if restarts or not fault.restarts]
+def deck(station, text, restarts):
+    """The faults with this text in their names, in a random order, again and again."""
+    faults = [fault for fault in FAULTS[station.name] if text in fault.name and (restarts or not fault.restarts)]
+    while faults:
         station.random.shuffle(faults)
         yield from faults
 

@@ -71,10 +71,9 @@ class Model:
         if change:
             if change.seen == value:
                 return
-            if not change.seen and not change.gone and change.expected is not None:
-                if includes(value, change.expected) and value["updated_at"] >= task.value["updated_at"]:
-                    change.seen = value
-                    return
+            if not change.seen and change.expected is not None and includes(value, task.value | change.expected, True):
+                change.seen = value
+                return
         kind = "lost" if value in task.earlier or (change and value == task.value) else "phantom"
         self.violate(kind, f"{where}: expected {task.value}, maybe with {change}, but found {value}")
         task.accept(value, task.version)
@@ -119,9 +118,9 @@ class Model:
     def adopt(self, value, version):
         """A created task."""
         self.tasks[value["id"]] = Task(value, version)
-        if creation := self.creations.pop(value["title"], None):
-            if others := creation.ids - {value["id"]}:
-                self.violate("phantom", f"the create of {value} has also made {others}")
+        creation = self.creations.pop(value["title"], None)
+        if creation and creation.ids - {value["id"]}:
+            self.violate("phantom", f"the create of {value} has also made {creation.ids}")
 
     def settle(self, task):
         """Ends the doubt about a change after a complete list. Returns whether it has happened."""
@@ -146,12 +145,14 @@ class Model:
         task.unsure = Change(expected, time.monotonic())
 
 
-def includes(value, fields):
-    """Whether the task has these fields."""
-    return all(same(name, value[name], field) for name, field in fields.items())
+def includes(value, fields, later=False):
+    """Whether the task has these fields. `later` is whether `updated_at` may be later."""
+    return all(same(name, value[name], field, later) for name, field in fields.items())
 
 
-def same(name, one, other):
+def same(name, one, other, later=False):
+    if later and name == "updated_at":
+        return one >= other
     if name != "due_date" or one is None or other is None:
         return one == other
     return datetime.datetime.fromisoformat(one) == datetime.datetime.fromisoformat(other)

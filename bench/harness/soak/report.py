@@ -15,6 +15,7 @@ COUNTS = (
     "happened",
     "not happened",
     "5xx explained",
+    "5xx by the machine",
     "5xx unexplained",
     "500 unexplained",
     "lost explained",
@@ -30,7 +31,7 @@ def result(station, span, samples):
     for instance, medians in watch.growth(samples, station, *span):
         grown[instance] = medians
         for what, (first, last) in (medians or {}).items():
-            if watch.too_much(what, first, last):
+            if span[1] - span[0] > watch.LONG_ENOUGH and watch.too_much(what, first, last):
                 station.violate("growth", f"instance {instance}: {what} grew from {first} to {last}")
     by_fault = collections.defaultdict(list)
     for window in station.windows:
@@ -51,6 +52,7 @@ def result(station, span, samples):
         "latency ms": percentiles(station.latencies),
         "faults": injected,
         "growth": grown,
+        "machine": station.setting.machine.total,
         "examples": station.examples,
         "held": not station.violations.total(),
     }
@@ -82,7 +84,9 @@ def print_results(results):
             if medians:
                 text = ", ".join(f"{what} {first:g} → {last:g}" for what, (first, last) in medians.items())
             print(f"instance {instance}, after the first minutes → in the last ones: {text}")
-    print("\nAll promises held." if all(found["held"] for found in results) else "\nPROMISES WERE BROKEN.")
+    stalled = results[0]["machine"]
+    print(f"\nOther programs stalled this machine {stalled['stalls']} times, for {stalled['seconds']} s.")
+    print("All promises held." if all(found["held"] for found in results) else "\nPROMISES WERE BROKEN.")
 
 
 def write_json(file, options, results, samples):

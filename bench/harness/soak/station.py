@@ -14,7 +14,8 @@ import time
 
 from .. import users
 from ..servers import SECRET, Server
-from . import connection
+from .connection import Connection, LostError, Request
+from .machine import Machine
 
 # A server must be back this long after the end of a fault. It promises about a second on an idle machine.
 RECOVERY = 10
@@ -64,13 +65,13 @@ class Instance:
 
     async def start(self):
         environment = {
-            "LD_PRELOAD": str(self.station.faults),
+            "LD_PRELOAD": str(self.station.setting.faults),
             "FAULT_CLOCK": str(self.clock),
             "FAULT_SYNC": str(self.sync_fault),
         }
         # If this program is killed, the server ends, too.
         wrapper = ["setpriv", "--pdeathsig=KILL", "--"]
-        server = Server(self.station.binary, self.station.database, SECRET, environment, wrapper)
+        server = Server(self.station.setting.binary, self.station.database, SECRET, environment, wrapper)
         self.server, self.expected_end = server, False
         await asyncio.to_thread(server.find_address)
         self.address, self.started = server.address, time.monotonic()
@@ -109,12 +110,22 @@ class Instance:
         return "no log"
 
 
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """The subject of the soak, and its surroundings."""
+
+    binary: pathlib.Path
+    faults: pathlib.Path
+    seed: int
+    machine: Machine
+
+
 class Station:
     """Servers on one database."""
 
-    def __init__(self, name, binary, faults, database, seed, instances=1):
-        self.name, self.binary, self.faults, self.database = name, binary, faults, database
-        self.random = random.Random(f"{seed} {name}")
+    def __init__(self, name, setting, database, instances=1):
+        self.name, self.setting, self.database = name, setting, database
+        self.random = random.Random(f"{setting.seed} {name}")
         self.folder = pathlib.Path(database.folder)
         self.instances = [Instance(self, number) for number in range(instances)]
         self.windows = []
@@ -163,17 +174,17 @@ class Station:
 
     async def works(self, instance):
         """Whether the instance says that it is ready, and makes a change."""
-        line = connection.Connection()
+        line = Connection()
         token = users.token(SECRET, "probe")
         try:
-            ready = await line.ask(instance.address, connection.request("GET", "/ready", token))
+            ready = await line.ask(instance.address, Request("GET", "/ready").encode(token))
             body = {"title": "Does it work?"}
-            made = await line.ask(instance.address, connection.request("POST", "/api/tasks", token, body))
+            made = await line.ask(instance.address, Request("POST", "/api/tasks", body).encode(token))
             if (ready.status, made.status) != (200, 201):
                 return False
             path = made.headers["location"]
-            return (await line.ask(instance.address, connection.request("DELETE", path, token))).status == 204
-        except connection.LostError:
+            return (await line.ask(instance.address, Request("DELETE", path).encode(token))).status == 204
+        except LostError:
             return False
         finally:
             line.close()
@@ -181,7 +192,9 @@ class Station:
     def settled(self, at):
         """Whether a write of that time has happened by now or never will."""
         open_ones = any(window.explains and window.end is None for window in self.windows[-2:])
-        return not open_ones and time.monotonic() - max(at, self.quiet_since) > SETTLED
+        now = time.monotonic()
+        stalled = self.setting.machine.stalled(now - SETTLED, now)
+        return not open_ones and not stalled and now - max(at, self.quiet_since) > SETTLED
 
     async def failed(self, instance, what, start, description, request_id=None):
         """Counts a failure. It is a broken promise if no fault explains it."""
@@ -191,6 +204,10 @@ class Station:
                 window.failures += 1
                 self.figures[f"{what} explained"] += 1
                 return
+        # The file of SQLite is in memory.
+        if what == "5xx" and self.name == "postgres" and self.setting.machine.stalled(start - GRACE, now):
+            self.figures["5xx by the machine"] += 1
+            return
         self.figures[f"{what} unexplained"] += 1
         await asyncio.sleep(0.3)
         around = [f"{window.fault} {now - window.start:.1f} s before" for window in self.windows[-1:]]

@@ -10,6 +10,8 @@ from .. import processes
 INTERVAL = 3
 # A server may have grown by this much between the first minutes and the last ones.
 GROWTH = {"pss": (1.10, 3.0), "files": (1.0, 8), "threads": (1.0, 1)}
+# Before this many seconds, caches and connections are still being filled.
+LONG_ENOUGH = 600
 
 
 @dataclasses.dataclass
@@ -48,7 +50,9 @@ async def watch(stations, samples):
                     continue
                 if server.process.poll() is not None and not instance.expected_end:
                     tail = server.log_tail(rb"")
-                    station.violate("ended", f"instance {instance.number} ended with {server.process.returncode}: {tail}")
+                    station.violate(
+                        "ended", f"instance {instance.number} ended with {server.process.returncode}: {tail}"
+                    )
                     instance.forget()
                     await instance.start()
                     continue
