@@ -79,6 +79,7 @@ class Client:
             self.station.figures["acknowledged"] += 1
             return answer, False
         if answer and answer.status < 500 and answer.status != 409:
+            # With the status 404, the next list also shows that the task is lost.
             self.wrong(request, answer, "is unexpected")
         self.station.figures["refused" if unchanged else "unknown"] += 1
         return None, not unchanged

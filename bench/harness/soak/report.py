@@ -27,12 +27,9 @@ BROKEN = ("lost", "phantom", "unexplained", "wrong", "recovery", "stop", "ended"
 
 def result(station, span, samples):
     """The figures of a station."""
-    grown = {}
-    for instance, medians in watch.growth(samples, station, *span):
-        grown[instance] = medians
-        for what, (first, last) in (medians or {}).items():
-            if span[1] - span[0] > watch.LONG_ENOUGH and watch.too_much(what, first, last):
-                station.violate("growth", f"instance {instance}: {what} grew from {first} to {last}")
+    grown = dict(watch.growth(samples, station, *span))
+    if span[1] - span[0] > watch.LONG_ENOUGH:
+        judge_growth(station, grown)
     by_fault = collections.defaultdict(list)
     for window in station.windows:
         by_fault[window.fault].append(window)
@@ -56,6 +53,17 @@ def result(station, span, samples):
         "examples": station.examples,
         "held": not station.violations.total(),
     }
+
+
+def judge_growth(station, grown):
+    for instance in station.instances:
+        medians = grown.get(instance.number)
+        if not medians:
+            station.violate("growth", f"instance {instance.number} was not measured")
+            continue
+        for what, (first, last) in medians.items():
+            if watch.too_much(what, first, last):
+                station.violate("growth", f"instance {instance.number}: {what} grew from {first} to {last}")
 
 
 def percentiles(latencies):

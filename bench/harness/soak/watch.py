@@ -9,7 +9,7 @@ from .. import processes
 
 INTERVAL = 3
 # A server may have grown by this much between the first minutes and the last ones.
-GROWTH = {"pss": (1.10, 3.0), "files": (1.0, 8), "threads": (1.0, 1)}
+GROWTH = {"rss": (1.10, 3.0), "files": (1.0, 8), "threads": (1.0, 1)}
 # Before this many seconds, caches and connections are still being filled.
 LONG_ENOUGH = 600
 
