@@ -25,9 +25,10 @@ demo: ## Serve with a front end where people can sign up, and print its address
 
 .PHONY: test
 test: ## Run all tests; installs missing programs (with apt, as root)
-	@scripts/require cargo cc chromium curl haproxy kill luacheck node postgres python3 shellcheck unshare venv wrk
+	@scripts/require cargo cc chromium curl git haproxy kill luacheck node postgres prometheus python3 shellcheck unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
+	api-tests/released/build
 	cargo test
 	cargo run --quiet --bin unseen
 	bench/load --smoke --server target/debug/todo-api
@@ -36,6 +37,7 @@ test: ## Run all tests; installs missing programs (with apt, as root)
 	node contract/check.js
 	npm test --workspace client --workspace api-tests
 	api-tests/clients/test
+	api-tests/released/clients
 
 $(NODE_MODULES): package-lock.json package.json api-tests/package.json client/package.json examples/web/package.json
 	@scripts/require node

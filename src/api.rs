@@ -15,22 +15,43 @@ Send the JWT of the auth server as `Authorization: Bearer <token>`; its `sub` is
 (RFC 9457) whose `code` tells programs what went wrong. Fields and query parameters that are not declared here are \
 refused, not ignored. Every answer has an `X-Request-Id`: quote it in bug reports.";
 
-const HEADERS: [Header; 4] = [
-    Header { name: "Cache-Control", description: "Says who may cache the answer.", example: "private, no-store" },
+const HEADERS: [Header; 6] = [
+    Header {
+        name: "Cache-Control",
+        description: "Says who may cache the answer.",
+        example: "private, no-store",
+        required: true,
+    },
+    Header {
+        name: "RateLimit",
+        description: "How many requests the user, or the address of a request without a valid token, may still send at \
+                      once (`r`, with the effective window `t` in seconds); absent if the server has no such limit.",
+        example: r#""user";r=37;t=1"#,
+        required: false,
+    },
+    Header {
+        name: "RateLimit-Policy",
+        description: "The limit: at most `q` requests at once, and `q` in `w` seconds from then on; absent with `RateLimit`.",
+        example: r#""user";q=40;w=2"#,
+        required: false,
+    },
     Header {
         name: "Vary",
         description: "Tells caches that the answer depends on the origin of the page that asks.",
         example: "Origin",
+        required: true,
     },
     Header {
         name: "X-Content-Type-Options",
         description: "Tells browsers to trust the declared media type.",
         example: "nosniff",
+        required: true,
     },
     Header {
         name: "X-Request-Id",
         description: "The id of the request: the caller's own, or a new one.",
         example: "019aa5d0-6b1e-7c3a-9a55-3d1f0c7b2e88",
+        required: true,
     },
 ];
 

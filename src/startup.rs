@@ -28,7 +28,7 @@ use crate::{
     http::{
         Stopping,
         app::{self, State},
-        server,
+        metrics, server,
     },
     tasks::{self, TasksApi},
     telemetry,
@@ -136,6 +136,9 @@ pub fn unusable(database: &Database, error: DbError) -> Failure {
 ///
 /// If the server cannot start, or not end cleanly.
 pub fn run(database: Database, auth: Auth, mut serve: Serve, warnings: &[String], dev: bool) -> Result<(), Failure> {
+    if serve.metrics.is_some() {
+        telemetry::metrics::start().map_err(failure)?;
+    }
     let filter = std::mem::take(&mut serve.log_filter);
     // Dropped last, so that all lines are written.
     let _log = telemetry::start(serve.log_format, filter).map_err(failure)?;
@@ -158,6 +161,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
         cors: serve.cors,
         stopping: stopping.clone(),
         limits: serve.body_limits,
+        rates: serve.rate_limits,
     };
     let outline = api::outline(serve.body_limits.size);
     let app = app::build(state, TasksApi::new(db.clone()), outline).map_err(failure)?;
@@ -165,6 +169,9 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(failure)?;
+    if let Some(metrics) = serve.metrics {
+        serve_metrics(metrics, &db).await?;
+    }
     let stopped = stop_signal().map_err(failure)?;
     let stop = async move {
         stopped.await;
@@ -186,11 +193,24 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     };
     tokio::select! {
         failed = prepare(&database, &db, greeting) => return Err(failed),
-        () = server::serve(listener, app, limits, stop) => {}
+        () = server::serve(listener, app, limits, telemetry::metrics(), stop) => {}
     }
     keys.abort();
     db.close().map_err(failure)?;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Serves the metrics on their own listener, until the process ends.
+async fn serve_metrics(address: SocketAddr, db: &Db) -> Result<(), Failure> {
+    let Some(metrics) = telemetry::metrics() else { return Ok(()) };
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(|error| misuse(format!("METRICS_ADDRESS: cannot listen on {address}: {error}")))?;
+    let address = listener.local_addr().map_err(failure)?;
+    let db = db.clone();
+    metrics.at_scrape(move |metrics| db.report(metrics));
+    tracing::info!(%address, "serving metrics");
+    tokio::spawn(metrics::serve(listener, metrics));
     Ok(())
 }
 

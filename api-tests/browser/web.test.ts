@@ -1,11 +1,9 @@
 import type { Browser } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { type Server, startServer } from "../server.ts";
 import { launch, open } from "./browser.ts";
-import { add, freePort, PASSWORD, row, signIn, signUp, startWeb, titles } from "./web.ts";
+import { add, PASSWORD, row, signIn, signUp, start, stop, stopAll, titles, view } from "./web.ts";
 
 let browser: Browser;
-const running: { stop(): Promise<void> }[] = [];
 
 beforeAll(async () => {
   browser = await launch();
@@ -13,29 +11,7 @@ beforeAll(async () => {
 
 afterAll(() => browser?.close());
 
-afterEach(async () => {
-  for (const process of running.splice(0).reverse()) await process.stop();
-});
-
-/** The API and the front end, each on its own origin. */
-async function start(webEnvironment: Record<string, string> = {}) {
-  const [apiPort, webPort] = [await freePort(), await freePort()];
-  const origin = `http://localhost:${webPort}`;
-  const web = await startWeb(webPort, { ...webEnvironment, API_URL: `http://127.0.0.1:${apiPort}` });
-  const startApi = async () => {
-    const environment = { BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: origin, CORS_ORIGINS: origin };
-    const api = await startServer({ ...environment, PORT: String(apiPort) });
-    running.push(api);
-    return api;
-  };
-  running.push(web);
-  return { web, api: await startApi(), startApi };
-}
-
-async function stop(server: Server): Promise<void> {
-  running.splice(running.indexOf(server), 1);
-  await server.stop();
-}
+afterEach(stopAll);
 
 test("a person signs up, signs out and in, creates, lists, edits, toggles and deletes tasks", async () => {
   const { web, api } = await start();
@@ -46,7 +22,7 @@ test("a person signs up, signs out and in, creates, lists, edits, toggles and de
   });
   await page.goto(web.url);
   await signUp(page, "alice");
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No tasks yet").waitFor();
   await page.getByRole("button", { name: "Sign out" }).click();
   await signIn(page, "alice");
 
@@ -66,15 +42,15 @@ test("a person signs up, signs out and in, creates, lists, edits, toggles and de
 
   await page.getByRole("checkbox", { name: "Buy oat milk" }).check();
   await page.getByRole("status").filter({ hasText: "Completed “Buy oat milk”." }).waitFor();
-  await page.getByRole("radio", { name: "Pending" }).check();
+  await view(page, "Pending").click();
   await expect.poll(() => titles(page)).toEqual(["call Zoë", "Água"]);
-  await page.getByRole("radio", { name: "Completed" }).check();
+  await view(page, "Completed").click();
   await expect.poll(() => titles(page)).toEqual(["Buy oat milk"]);
 
   await page.getByRole("button", { name: "Delete Buy oat milk" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.getByText("Nothing is completed yet.").waitFor();
-  await page.reload();
+  await view(page, "All").click();
   await expect.poll(() => titles(page)).toEqual(["call Zoë", "Água"]);
   expect(new Set(preflights)).toEqual(new Set(["POST", "PUT", "PATCH", "DELETE"]));
   await close();
@@ -111,7 +87,7 @@ test("two people who sign in one after the other in one tab see and add their ow
   await signOut();
 
   await signUp(page, "bob");
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No tasks yet").waitFor();
   await add(page, "The task of bob");
   expect(await titles(page)).toEqual(["The task of bob"]);
   await signOut();
@@ -148,7 +124,7 @@ test("a page does not send what one person does as another one, who has signed i
     return his.isVisible();
   };
   await expect.poll(addOne, { timeout: 30_000 }).toBe(true);
-  await page.getByText("Nothing here yet").waitFor();
+  await page.getByText("No tasks yet").waitFor();
   await close(/status of 401/);
 });
 
@@ -198,7 +174,7 @@ test("an unavailable server is shown, and requests are retried", async () => {
   await signUp(page, "alice");
   await add(page, "Buy milk");
   await stop(api);
-  await page.getByRole("radio", { name: "Pending" }).check();
+  await view(page, "Pending").click();
   await page.getByRole("alert").filter({ hasText: "The server cannot be reached." }).waitFor();
   await startApi();
   await page.getByRole("button", { name: "Try again" }).click();

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { Locator, Page } from "playwright-core";
+import { type Server, startServer } from "../server.ts";
 
 const main = fileURLToPath(new URL("../../examples/web/dist/server/main.js", import.meta.url));
 
@@ -47,6 +48,49 @@ export async function startWeb(port: number, environment: Record<string, string>
   };
 }
 
+const running: { stop(): Promise<void> }[] = [];
+
+/** The API and the front end, each on its own origin. */
+export async function start(webEnvironment: Record<string, string> = {}) {
+  const [apiPort, webPort] = [await freePort(), await freePort()];
+  const origin = `http://localhost:${webPort}`;
+  const web = await startWeb(webPort, { ...webEnvironment, API_URL: `http://127.0.0.1:${apiPort}` });
+  const startApi = async () => {
+    const environment = { BETTER_AUTH_SECRET: "", BETTER_AUTH_URL: origin, CORS_ORIGINS: origin };
+    const api = await startServer({ ...environment, PORT: String(apiPort) });
+    running.push(api);
+    return api;
+  };
+  running.push(web);
+  return { web, api: await startApi(), startApi };
+}
+
+export async function stop(server: Server): Promise<void> {
+  running.splice(running.indexOf(server), 1);
+  await server.stop();
+}
+
+export async function stopAll(): Promise<void> {
+  for (const process of running.splice(0).reverse()) await process.stop();
+}
+
+/** The id and the token of the person who is signed in. */
+export async function identity(page: Page): Promise<{ id: string; token: string }> {
+  const get = async (path: string) => (await page.request.get(new URL(path, page.url()).href)).json();
+  const [{ user }, { token }] = [await get("/api/auth/get-session"), await get("/api/auth/token")];
+  return { id: user.id, token };
+}
+
+/** Creates tasks of the person who is signed in, the first one first, without the page. */
+export async function create(page: Page, api: Server, tasks: { title: string; [field: string]: unknown }[]) {
+  const { token } = await identity(page);
+  const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
+  for (const task of tasks) {
+    const answer = await fetch(`${api.url}/api/tasks`, { method: "POST", headers, body: JSON.stringify(task) });
+    if (answer.status !== 201) throw new Error(await answer.text());
+  }
+}
+
 export const PASSWORD = "correct horse battery staple";
 
 export async function signUp(page: Page, name: string): Promise<void> {
@@ -73,6 +117,17 @@ export async function add(page: Page, title: string): Promise<void> {
 
 export function row(page: Page, title: string): Locator {
   return page.getByRole("list", { name: "Tasks" }).getByRole("listitem").filter({ hasText: title });
+}
+
+/** The link to a view; with `tasks`, only while it has this number beside it. */
+export function view(page: Page, name: string, tasks?: number): Locator {
+  const number = tasks === undefined ? "( \\d+ tasks?)?" : ` ${tasks} tasks?`;
+  return page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: new RegExp(`^${name}${number}$`) });
+}
+
+/** What the page says about the number of tasks. */
+export function results(page: Page): Locator {
+  return page.getByRole("status", { name: "Results" });
 }
 
 /** The titles in the list, from top to bottom. */

@@ -1,6 +1,10 @@
-//! Validates answers against the committed document.
+//! Validates answers against the committed document, or that of a release.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    sync::{LazyLock, Mutex},
+};
 
 use jsonschema::Validator;
 use reqwest::{Method, header::HeaderName};
@@ -11,12 +15,14 @@ use crate::{Answer, traffic};
 /// Headers that no OpenAPI document declares: those of HTTP itself, and the content type, which belongs to the content.
 const UNDECLARED: [&str; 4] = ["connection", "content-length", "content-type", "date"];
 
-/// `openapi.yaml`.
+/// A document, and the schemas of its answers.
 #[derive(Debug)]
 pub struct Document {
     /// The whole document.
     pub value: Value,
     schemas: HashMap<String, Validator>,
+    /// Whether to record the parts that tests have seen.
+    recorded: bool,
 }
 
 /// An operation of the document.
@@ -33,14 +39,24 @@ pub struct Operation<'a> {
 impl Document {
     /// The committed document.
     pub fn committed() -> &'static Self {
-        static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
-            let yaml = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi.yaml")).unwrap();
-            let value: Value = serde_yaml::from_str(&yaml).unwrap();
-            let mut document = Document { value, schemas: HashMap::new() };
-            document.schemas = document.compile();
-            document
-        });
+        static DOCUMENT: LazyLock<Document> =
+            LazyLock::new(|| Document { recorded: true, ..Document::read("openapi") });
         &DOCUMENT
+    }
+
+    /// The document of a release.
+    pub(crate) fn released(version: &'static str) -> &'static Self {
+        static DOCUMENTS: Mutex<BTreeMap<&str, &Document>> = Mutex::new(BTreeMap::new());
+        let read = || &*Box::leak(Box::new(Self::read(&format!("contract/{version}"))));
+        DOCUMENTS.lock().unwrap().entry(version).or_insert_with(read)
+    }
+
+    fn read(name: &str) -> Self {
+        let yaml = fs::read_to_string(format!("{}/../{name}.yaml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let value: Value = serde_yaml::from_str(&yaml).unwrap();
+        let mut document = Self { value, schemas: HashMap::new(), recorded: false };
+        document.schemas = document.compile();
+        document
     }
 
     /// All operations.
@@ -80,7 +96,7 @@ impl Document {
             let schema = &self.resolve(value)["schema"];
             let given = if schema["type"] == "string" { given.into() } else { given.parse().unwrap_or(Value::Null) };
             assert!(jsonschema::is_valid(schema, &given), "{name} {status}: {header} is {given}, and breaks {schema}");
-            traffic::record(&[name, &status, header]);
+            self.record(&[name, &status, header]);
         }
         let undeclared = answer.headers.keys().map(HeaderName::as_str).find(|header| {
             !UNDECLARED.contains(header)
@@ -88,7 +104,7 @@ impl Document {
                 && !declared.keys().any(|name| name.eq_ignore_ascii_case(header))
         });
         assert_eq!(undeclared, None, "{name} {status} does not declare it: {answer:?}");
-        traffic::record(&[name, &status]);
+        self.record(&[name, &status]);
         let Some(content) = response["content"].as_object() else {
             assert!(answer.body.is_empty(), "{name} {status} declares no body: {answer:?}");
             return;
@@ -102,6 +118,12 @@ impl Document {
         let errors: Vec<_> =
             self.schemas[&format!("{name} {status}")].iter_errors(&answer.json()).map(|e| e.to_string()).collect();
         assert!(errors.is_empty(), "{name} {status} breaks its schema: {errors:?} {answer:?}");
+    }
+
+    fn record(&self, part: &[&str]) {
+        if self.recorded {
+            traffic::record(part);
+        }
     }
 
     /// The target of a reference.

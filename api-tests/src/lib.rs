@@ -4,9 +4,11 @@
 mod client;
 mod document;
 mod issuer;
+mod place;
 mod pooler;
 mod postgres;
 mod programs;
+mod prometheus;
 mod proxy;
 mod server;
 mod token;
@@ -18,11 +20,13 @@ pub use self::{
     client::{Answer, Client},
     document::Document,
     issuer::{Issuer, Reply},
+    place::Database,
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
-    programs::{binary, faults},
+    programs::{Version, binary, faults},
+    prometheus::{Metrics, Prometheus, ask, promtool},
     proxy::Proxy,
-    server::{Database, Server},
+    server::Server,
     token::{SECRET, SigningKey, encode, now, sign, token},
     traffic::unseen,
 };

@@ -1,10 +1,48 @@
 //! Builds the programs and libraries that the tests run.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
 };
+
+use crate::Document;
+
+/// A version of the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// These sources.
+    Current,
+    /// An earlier release.
+    Released(&'static str),
+}
+
+impl Version {
+    pub(crate) fn program(self) -> PathBuf {
+        match self {
+            Self::Current => binary().to_owned(),
+            Self::Released(version) => released(version),
+        }
+    }
+
+    pub(crate) fn document(self) -> &'static Document {
+        match self {
+            Self::Current => Document::committed(),
+            Self::Released(version) => Document::released(version),
+        }
+    }
+}
+
+/// The program of a release, which a script has built from the release's commit.
+fn released(version: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = root.join("target/released").join(version);
+    let commit = fs::read(root.join("api-tests/released").join(version).join("commit")).unwrap();
+    let built = fs::read(folder.join("commit")).is_ok_and(|built| built == commit);
+    assert!(built, "the program of release {version} is missing: run api-tests/released/build");
+    folder.join("todo-api")
+}
 
 /// The program, built like these tests.
 pub fn binary() -> &'static Path {
@@ -32,7 +70,7 @@ pub fn faults() -> &'static str {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/faults.c");
         let cc = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(&new).arg(source).status();
         assert!(cc.unwrap().success(), "cc {source}");
-        std::fs::rename(new, &library).unwrap();
+        fs::rename(new, &library).unwrap();
         library.to_str().unwrap().to_owned()
     })
 }

@@ -13,29 +13,11 @@ use std::{
 };
 
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::{Client, Cluster, Method, PostgresDatabase, SECRET, binary, token};
+use crate::{Client, Database, Method, PostgresDatabase, SECRET, Version, binary, place::Place, token};
 
 /// Time limit, on a loaded machine, for anything that a server should do at once.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// The database of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Database {
-    /// A file in the server's folder.
-    Sqlite,
-    /// A new database in the shared cluster.
-    Postgres,
-}
-
-/// The state that servers on one database share.
-#[derive(Debug)]
-struct Place {
-    folder: TempDir,
-    database: Option<PostgresDatabase>,
-    environment: Vec<(String, String)>,
-}
 
 /// A running server; stopped when dropped.
 #[derive(Debug)]
@@ -44,6 +26,7 @@ pub struct Server {
     log: Arc<Log>,
     address: String,
     place: Arc<Place>,
+    version: Version,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +44,11 @@ impl Server {
     /// As [`Server::start`], with further environment variables.
     pub fn with(database: Database, environment: &[(&str, &str)]) -> Self {
         Self::spawn(Place::new(database, environment))
+    }
+
+    /// A server of this version on a fresh database.
+    pub fn of(version: Version, database: Database) -> Self {
+        Self::run_version(version, Place::new(database, &[]))
     }
 
     /// A server on a database of the test.
@@ -165,8 +153,16 @@ impl Server {
 
     /// As [`Server::command`], with further environment variables.
     pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.folder()).env_clear().envs(self.place.environment.clone());
+        self.output(Command::new(binary()).args(arguments), environment)
+    }
+
+    /// As [`Server::command`], of another version of the program.
+    pub fn command_of(&self, version: Version, arguments: &[&str]) -> Output {
+        self.output(Command::new(version.program()).args(arguments), &[])
+    }
+
+    fn output(&self, command: &mut Command, environment: &[(&str, &str)]) -> Output {
+        command.current_dir(self.folder()).env_clear().envs(self.place.environment.clone());
         command.envs(environment.iter().copied()).output().unwrap()
     }
 
@@ -175,9 +171,14 @@ impl Server {
         Self::spawn(self.place.clone())
     }
 
+    /// As [`Server::sibling`], of another version.
+    pub fn sibling_of(&self, version: Version) -> Self {
+        Self::run_version(version, self.place.clone())
+    }
+
     /// Starts the server again after its process has ended.
     pub fn restart(self) -> Self {
-        self.sibling()
+        self.sibling_of(self.version)
     }
 
     /// As [`Server::sibling`], with further environment variables.
@@ -188,13 +189,23 @@ impl Server {
     }
 
     fn spawn(place: Arc<Place>) -> Self {
-        let mut command = Command::new(binary());
+        Self::run_version(Version::Current, place)
+    }
+
+    fn run_version(version: Version, place: Arc<Place>) -> Self {
+        let mut command = Command::new(version.program());
         command.arg("serve");
-        Self::run(command, place)
+        Self::run_as(version, command, place)
     }
 
     fn run(command: Command, place: Arc<Place>) -> Self {
+        Self::run_as(Version::Current, command, place)
+    }
+
+    /// It listens before its database is ready: waits for that, unless the test expects a failure.
+    fn run_as(version: Version, command: Command, place: Arc<Place>) -> Self {
         let mut server = Self::launch(command, place);
+        server.version = version;
         let listening = server.wait_for_log(|line| {
             let message = line.get("message")?.as_str()?;
             matches!(message, "listening" | "the process has ended").then(|| line.clone())
@@ -203,11 +214,16 @@ impl Server {
         address
             .unwrap_or_else(|| panic!("the server did not start: {:#?}", server.lines()))
             .clone_into(&mut server.address);
-        // It listens before its database is ready: wait for that, unless the test expects a failure.
-        server.wait_for_log(|line| {
-            let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
-            (is_ready || line["target"] == "todo_api::db::outage").then_some(())
-        });
+        if version == Version::Current {
+            server.wait_for_log(|line| {
+                let is_ready = ["ready", "the process has ended"].iter().any(|message| line["message"] == *message);
+                (is_ready || line["target"] == "todo_api::db::outage").then_some(())
+            });
+        } else {
+            // It does not log it. A request waits for the database.
+            let ready = std::iter::repeat_with(|| server.stranger().get("/ready").status == 200);
+            assert!(ready.take(100).any(|is_ready| is_ready), "{:#?}", server.lines());
+        }
         server
     }
 
@@ -227,17 +243,21 @@ impl Server {
             writer.lines.lock().unwrap().push("{\"message\":\"the process has ended\"}".to_owned());
             writer.changed.notify_all();
         });
-        Self { child, log, address: String::new(), place }
+        Self { child, log, address: String::new(), place, version: Version::Current }
     }
 
     /// A client signed in as the user.
     pub fn user(&self, user: &str) -> Client {
-        Client::new(&self.address, Some(token(user)))
+        self.client(Some(token(user)))
     }
 
     /// A client without a token.
     pub fn stranger(&self) -> Client {
-        Client::new(&self.address, None)
+        self.client(None)
+    }
+
+    fn client(&self, token: Option<String>) -> Client {
+        Client::of(self.version, &self.address, token)
     }
 
     /// Host and port.
@@ -358,26 +378,6 @@ impl Drop for Server {
             let log = self.lines();
             eprintln!("the server's log ends with\n{}", log[log.len().saturating_sub(20)..].join("\n"));
         }
-    }
-}
-
-impl Place {
-    fn new(database: Database, environment: &[(&str, &str)]) -> Arc<Self> {
-        match database {
-            Database::Sqlite => Self::on(None, "sqlite://data/todo.db?mode=rwc", environment),
-            Database::Postgres => {
-                let database = Cluster::shared().database();
-                let url = database.url().to_owned();
-                Self::on(Some(database), &url, environment)
-            }
-        }
-    }
-
-    fn on(database: Option<PostgresDatabase>, url: &str, environment: &[(&str, &str)]) -> Arc<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let base = [("DATABASE_URL", url), ("BETTER_AUTH_SECRET", SECRET), ("PORT", "0"), ("LOG_FORMAT", "json")];
-        let environment = base.iter().chain(environment).map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Arc::new(Self { folder, database, environment })
     }
 }
 

@@ -13,9 +13,12 @@ mod edge {
     mod jwks;
     mod jwks_fetches;
     mod lifecycle;
+    mod limits;
     mod log;
     mod log_faults;
     mod messages;
+    mod metrics;
+    mod monitoring;
     mod tokens;
     mod tools;
 }

@@ -104,7 +104,14 @@ impl Server {
         db.connect().unwrap();
         let verifier = verifier(&mut settings);
         let (api, outline) = (TasksApi::new(db.clone()), api::outline(serve.body_limits.size));
-        let state = State { db, verifier, cors: serve.cors, stopping: Stopping::default(), limits: serve.body_limits };
+        let state = State {
+            db,
+            verifier,
+            cors: serve.cors,
+            stopping: Stopping::default(),
+            limits: serve.body_limits,
+            rates: serve.rate_limits,
+        };
         let app = app::build(state, api, outline).unwrap().boxed();
 
         let create = Call::post(NEW, StatusCode::CREATED);
@@ -116,6 +123,12 @@ impl Server {
         server.call = call;
         server.answer(WARM_UP);
         server
+    }
+
+    /// The same, with metrics.
+    fn measured(call: Call) -> Self {
+        telemetry::metrics::start().unwrap();
+        Self::warm(call)
     }
 
     fn create(&self) -> String {
@@ -153,6 +166,7 @@ impl Server {
 
 #[library_benchmark(setup = Server::warm)]
 #[bench::get(Call::get(ONE))]
+#[bench::get_measured(args = (Call::get(ONE)), setup = Server::measured)]
 #[bench::get_known(Call { etag: Some("\"1\""), status: StatusCode::NOT_MODIFIED, ..Call::get(ONE) })]
 #[bench::list(Call::get("/api/tasks?limit=20"))]
 #[bench::post(Call::post(NEW, StatusCode::CREATED))]

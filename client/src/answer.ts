@@ -13,10 +13,15 @@ type Content<Declared> = Declared extends { content: { "application/json": infer
 
 type ETag<Declared> = Declared extends { headers: { ETag: infer Value } } ? { etag: Value } : { etag?: undefined };
 
+type Total<Declared> = Declared extends { headers: { "X-Total-Count"?: number } }
+  ? { total: number | undefined }
+  : { total?: undefined };
+
 /** The answer of an operation: one of the declared statuses, with its `data` or its `error`. */
 export type Answer<Id extends keyof operations, Declared = operations[Id]["responses"]> = {
   [Status in keyof Declared]: Content<Declared[Status]> &
-    ETag<Declared[Status]> & { status: Status; response: Response };
+    ETag<Declared[Status]> &
+    Total<Declared[Status]> & { status: Status; response: Response };
 }[keyof Declared];
 
 /** `unwrap` and `listAll` throw it for any error, the other methods only if the answer is not from the API. */
@@ -53,7 +58,10 @@ export async function answer<Id extends keyof operations>(
   const { status, ok, headers } = response;
   const problem = isProblem(response) ? error : undefined;
   if (!ok && status !== 304 && !problem) throw new TodoApiError(response);
-  const read: unknown = { status, data, error: problem, etag: headers.get("ETag") ?? undefined, response };
+  const etag = headers.get("ETag") ?? undefined;
+  const count = headers.get("X-Total-Count");
+  const total = count === null ? undefined : Number(count);
+  const read: unknown = { status, data, error: problem, etag, total, response };
   return read as Answer<Id>;
 }
 

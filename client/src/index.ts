@@ -62,10 +62,13 @@ type FullAnswer = Exclude<Answer<"getTask">, { status: 304 }>;
 
 /** The operations of the API, with their names in the contract, and `listAll`. */
 export interface TodoClient {
-  /** One page of the tasks; `nextCursor` is the cursor of the next page. */
+  /**
+   * One page of the tasks; `nextCursor` is the cursor of the next page. With `count: true`, `total` is the number of tasks
+   * of all pages, or `undefined` if the user has too many tasks to count.
+   */
   listTasks(query?: TaskQuery, options?: RequestOptions): Promise<Answer<"listTasks">>;
   /** The tasks of all pages. Fetches each page when it is needed. Throws a `TodoApiError` if one fails. */
-  listAll(query?: TaskQuery, options?: RequestOptions): AsyncGenerator<Task, void, void>;
+  listAll(query?: Omit<TaskQuery, "count">, options?: RequestOptions): AsyncGenerator<Task, void, void>;
   /** Creates a task once, even if the request is repeated: it has an `Idempotency-Key`, by default a new one. */
   createTask(task: TaskCreate, options?: CreateOptions): Promise<Answer<"createTask">>;
   /** Reads a task. With `ifNoneMatch`, the answer is a 304 without data if the task has not changed. */
@@ -73,7 +76,7 @@ export interface TodoClient {
   getTask(id: string, options?: RequestOptions & { ifNoneMatch?: never }): Promise<FullAnswer>;
   /** Changes only the fields in `change`; `null` clears a field. */
   updateTask(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Answer<"updateTask">>;
-  /** Sets `completed`. Without a state, toggles it; the client never repeats that. */
+  /** Sets `completed`. Without a state, toggles it; the client repeats that only after a 429. */
   completeTask(id: string, state?: TaskComplete, options?: WriteOptions): Promise<Answer<"completeTask">>;
   deleteTask(id: string, options?: WriteOptions): Promise<Answer<"deleteTask">>;
   /** Forgets the cached token, so that it does not outlive a sign-out; the next request calls the `token` function. */

@@ -1,7 +1,10 @@
 import { codeOf } from "./answer.js";
 import type { Fetch } from "./token.js";
 
-/** Retries of safely repeatable requests after a network error, a 503, or an idempotency key in flight. */
+/**
+ * Retries of any request after a 429, and of safely repeatable ones after a network error, a 503, or an idempotency key in
+ * flight.
+ */
 export interface RetryOptions {
   /** Maximum number of attempts; 1 disables retries. Default: 4. */
   attempts?: number;
@@ -11,22 +14,24 @@ export interface RetryOptions {
   maxDelay?: number;
 }
 
-/** Retries requests that are safe to repeat. Sends copies, so the request itself stays unread. */
+/** Retries requests where that is safe. Sends copies, so the request itself stays unread. */
 export function withRetries(fetch: Fetch, options: RetryOptions = {}): Fetch {
   const { attempts = 4, baseDelay = 300, maxDelay = 10_000 } = options;
   return async (request) => {
-    const most = (await isRepeatable(request)) ? attempts : 1;
+    const repeatable = await isRepeatable(request);
     for (let attempt = 1; ; attempt++) {
       let least = 0;
       try {
         const response = await fetch(request.clone());
         // An incomplete answer counts as a network error.
         await response.clone().arrayBuffer();
-        if (attempt >= most || !(await isPassing(response))) return response;
+        // The API has not begun a request that it answers with 429.
+        const again = response.status === 429 || (repeatable && (await isPassing(response)));
+        if (attempt >= attempts || !again) return response;
         least = retryAfter(response);
         if (least > maxDelay) return response;
       } catch (error) {
-        if (attempt >= most) throw error;
+        if (attempt >= attempts || !repeatable) throw error;
       }
       const backoff = Math.random() * baseDelay * 2 ** (attempt - 1);
       await pause(Math.min(least + backoff, maxDelay), request.signal);

@@ -51,6 +51,43 @@ test("all operations and the pages of listAll stay below the prefix of a gateway
   await gateway.stop();
 });
 
+test("filters select tasks, and `total` is their number on all pages", async () => {
+  const writer = createTodoClient({ baseUrl: server.url, token: await server.token("carol") });
+  const due = (hour: number) => ({ due_date: `2026-12-01T${hour}:00:00+01:00` });
+  for (const task of [
+    { title: "Buy milk", tags: ["shop"], priority: "high" as const },
+    { title: "BUY BREAD", description: "and oat milk", tags: ["shop", "a&b=c d"], ...due(10) },
+    { title: "Call Zoë", priority: "high" as const, ...due(12) },
+  ]) {
+    unwrap(await writer.createTask(task));
+  }
+  for (const [query, found] of [
+    [{ q: "MILK" }, ["Buy milk", "BUY BREAD"]],
+    [{ tag: "shop", priority: "high" }, ["Buy milk"]],
+    [{ tag: "a&b=c d" }, ["BUY BREAD"]],
+    [{ q: "zoë", status: "completed" }, []],
+    [{ due_after: due(10).due_date, due_before: due(12).due_date }, ["BUY BREAD"]],
+  ] as const) {
+    const page = await writer.listTasks({ ...query, order: "asc", limit: 1, count: true });
+    expect(page.total).toBe(found.length);
+    expect(await collect(writer.listAll({ ...query, order: "asc", limit: 1 }))).toEqual(found);
+  }
+  expect(await writer.listTasks({ q: "milk" })).toMatchObject({ status: 200, total: undefined });
+  expect(await writer.listTasks({ q: "", count: true })).toMatchObject({ status: 422, total: undefined });
+});
+
+test("listAll goes on through short and empty pages", async () => {
+  const dora = createTodoClient({ baseUrl: proxy.url, token: await server.token("dora") });
+  // Newest first, and each request looks at 10,000 tasks.
+  await server.addTasks(1, "dora", "An old needle");
+  await server.addTasks(20_500, "dora", "hay");
+  unwrap(await dora.createTask({ title: "A new needle" }));
+  expect(await dora.listTasks({ q: "needle", count: true })).toMatchObject({ total: undefined });
+  proxy.exchanges.length = 0;
+  expect(await collect(dora.listAll({ q: "needle" }))).toEqual(["A new needle", "An old needle"]);
+  expect(proxy.exchanges).toHaveLength(3);
+});
+
 test("listAll begins at the cursor of the query", async () => {
   const cursor = nextCursor(await todo.listTasks({ sort: "title", limit: 4 }));
   expect(await collect(todo.listAll({ sort: "title", limit: 2, cursor: cursor! }))).toEqual(titles.slice(4));

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Server, startServer } from "../../api-tests/server.js";
 import { createTodoClient, type RetryOptions, type Task, type TodoClient, unwrap } from "../src/index.js";
-import { type FaultyProxy, startProxy } from "./proxy.js";
+import { type Fault, type FaultyProxy, startProxy } from "./proxy.js";
 
 let server: Server;
 let proxy: FaultyProxy;
@@ -142,6 +142,41 @@ test("Retry-After may be a date", async () => {
   expect(await todo.listTasks()).toMatchObject({ status: 200 });
   // The date has no fraction of a second.
   expect(waits()[0]).toBeGreaterThan(1000 - EARLY);
+});
+
+describe("over a rate limit", () => {
+  const refuse: Fault = (answer) => {
+    const headers = { "Content-Type": "application/problem+json", "Retry-After": 1 };
+    answer.writeHead(429, headers).end(JSON.stringify({ status: 429, code: "rate_limited" }));
+  };
+
+  test("a toggle is repeated after Retry-After", async () => {
+    const { id } = unwrap(await client({}, server.url).createTask({ title: "Buy milk" }));
+    proxy.faults.push(refuse);
+    expect(await todo.completeTask(id)).toMatchObject({ status: 200, data: { completed: true } });
+    expect(waits()[0]).toBeGreaterThan(1000 - EARLY);
+    proxy.faults.push(refuse, "request lost");
+    await expect(todo.completeTask(id)).rejects.toThrow(TypeError);
+    expect(proxy.exchanges).toHaveLength(4);
+  });
+
+  test("with one attempt a 429 is returned", async () => {
+    proxy.faults.push(refuse);
+    expect(await client({ attempts: 1 }).listTasks()).toMatchObject({ status: 429, error: { code: "rate_limited" } });
+  });
+
+  test("many requests at once all succeed, and none is made twice", async () => {
+    const limited = await startServer({ ...secret, RATE_LIMIT: "5" });
+    onTestFinished(() => limited.stop());
+    const many = client({}, limited.url);
+    const { id } = unwrap(await many.createTask({ title: "Buy milk" }));
+    const began = performance.now();
+    const toggles = await Promise.all(Array.from({ length: 20 }, () => many.completeTask(id)));
+    expect(toggles.map(({ status }) => status)).toEqual(toggles.map(() => 200));
+    // Ten pass at once, and five more in each second.
+    expect(performance.now() - began).toBeGreaterThan(2000 - EARLY);
+    expect(await many.getTask(id)).toMatchObject({ etag: '"21"', data: { completed: false } });
+  });
 });
 
 describe("while the database is away", () => {

@@ -36,6 +36,12 @@ test("an answer is either data or an error", async () => {
   expectTypeOf(unwrap(await todo.deleteTask(""))).toBeUndefined();
 });
 
+test("only a list has a total", async () => {
+  const list = await todo.listTasks({ count: true });
+  expectTypeOf(list.total).toEqualTypeOf<number | undefined>();
+  expectTypeOf((await todo.getTask("")).total).toEqualTypeOf<undefined>();
+});
+
 test("each operation has its own statuses", async () => {
   expectTypeOf<Answer<"listTasks">["status"]>().toEqualTypeOf<200 | 400 | 401 | 422 | 500 | 503>();
   expectTypeOf<Answer<"createTask">["status"]>().extract<201 | 204 | 404 | 409 | 412>().toEqualTypeOf<201 | 409>();
@@ -81,6 +87,10 @@ test("a request accepts only what the contract declares", () => {
   void todo.listTasks({ limit: 1, stauts: "pending" });
   // @ts-expect-error
   void todo.listTasks({ status: "done" });
+  // @ts-expect-error
+  void todo.listTasks({ priority: "urgent" });
+  // @ts-expect-error It would count again for every page, and return no count.
+  void todo.listAll({ count: true });
   // @ts-expect-error A read has no If-Match.
   void todo.getTask("", { ifMatch: '"1"' });
 });

@@ -44,6 +44,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{Key, TokenError, User, fetch::Source, key};
+use crate::telemetry;
 
 /// Unknown keys cause on average at most one fetch in this time…
 const PAUSE: Duration = Duration::from_secs(15);
@@ -136,6 +137,9 @@ impl Jwks {
         if self.source.is_unprotected() {
             tracing::warn!("the keys of the auth server are fetched without TLS: use https, or a private network");
         }
+        if let Some(metrics) = telemetry::metrics() {
+            metrics.begin_fetches();
+        }
         // A request may have fetched them already.
         let mut fetched_before = self.turn.lock().await.last.map(|fetch| fetch.succeeded);
         loop {
@@ -215,6 +219,9 @@ impl Jwks {
     async fn fetch(&self, turn: &mut Turn) -> bool {
         let began = Instant::now();
         let fetched = self.source.get().await.and_then(|document| self.take(document));
+        if let Some(metrics) = telemetry::metrics() {
+            metrics.fetch(fetched.is_ok(), began.elapsed());
+        }
         let failed_before = turn.last.is_some_and(|fetch| !fetch.succeeded);
         turn.last = Some(Fetch { began, ended: Instant::now(), succeeded: fetched.is_ok() });
         match fetched {

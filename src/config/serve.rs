@@ -1,14 +1,15 @@
 //! The configuration of the server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
 use poem::http::HeaderValue;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
     http::{
-        BodyLimits,
+        BodyLimits, RateLimit, RateLimits, TrustedProxies,
         cors::{self, Cors},
         server::Limits,
     },
@@ -16,6 +17,7 @@ use crate::{
 };
 
 const DEV_ORIGIN: &str = "http://localhost:3000";
+const HIGHEST_RATE: usize = 1_000_000;
 
 const HOST: Variable = Variable::new("HOST", "ADDRESS", "Address to listen on").default("127.0.0.1");
 const PORT: Variable = Variable::new("PORT", "PORT", "Port to listen on; 0 means any free port").default("8000");
@@ -33,6 +35,13 @@ const RUST_LOG: Variable = Variable::new(
 )
 .default("info")
 .example("info,todo_api=debug");
+const METRICS_ADDRESS: Variable = Variable::new(
+    "METRICS_ADDRESS",
+    "ADDRESS",
+    "IP address and port of a listener of its own, which serves metrics to Prometheus at /metrics",
+)
+.absent("none")
+.example("127.0.0.1:9464");
 const MAX_CONNECTIONS: Variable = Variable::new(
     "MAX_CONNECTIONS",
     "NUMBER",
@@ -74,6 +83,27 @@ const WRITE_LIMIT: Variable = Variable::new(
     "Bytes of all answers that wait to be sent; over the limit, the server gives up those that have waited the longest",
 )
 .default("67108864");
+const RATE_LIMIT: Variable = Variable::new(
+    "RATE_LIMIT",
+    "NUMBER",
+    "Requests per second of each user; twice as many may come at once, and further ones get a 429",
+)
+.absent("none")
+.example("20");
+const RATE_LIMIT_ANONYMOUS: Variable = Variable::new(
+    "RATE_LIMIT_ANONYMOUS",
+    "NUMBER",
+    "Requests per second without a valid token from each address; twice as many may come at once",
+)
+.absent("none")
+.example("20");
+const TRUSTED_PROXIES: Variable = Variable::new(
+    "TRUSTED_PROXIES",
+    "ADDRESSES",
+    "Addresses and networks of the proxies whose X-Forwarded-For has the address of the client, separated by commas",
+)
+.absent("none")
+.example("127.0.0.1,10.0.0.0/8");
 const SHUTDOWN_DELAY: Variable = Variable::new(
     "SHUTDOWN_DELAY",
     "DURATION",
@@ -91,6 +121,7 @@ pub const SERVE: &[&Variable] = &[
     &CORS_ORIGINS,
     &LOG_FORMAT,
     &RUST_LOG,
+    &METRICS_ADDRESS,
     &MAX_CONNECTIONS,
     &FIRST_BYTE_TIMEOUT,
     &HEADER_TIMEOUT,
@@ -100,6 +131,9 @@ pub const SERVE: &[&Variable] = &[
     &WRITE_TIMEOUT,
     &WRITE_RATE,
     &WRITE_LIMIT,
+    &RATE_LIMIT,
+    &RATE_LIMIT_ANONYMOUS,
+    &TRUSTED_PROXIES,
     &SHUTDOWN_DELAY,
     &SHUTDOWN_GRACE,
 ];
@@ -117,10 +151,14 @@ pub struct Serve {
     pub log_format: Format,
     /// Filter of log lines.
     pub log_filter: EnvFilter,
+    /// Address to serve metrics at; none turns them off.
+    pub metrics: Option<SocketAddr>,
     /// Limits of connections.
     pub limits: Limits,
     /// Limits of request bodies.
     pub body_limits: BodyLimits,
+    /// Limits of the rate of requests.
+    pub rate_limits: RateLimits,
 }
 
 impl Serve {
@@ -151,6 +189,9 @@ impl Serve {
             Some("json") => Format::Json,
             Some(_) => return Err(LOG_FORMAT.invalid("is neither pretty nor json")),
         };
+        let metrics =
+            settings.get(&METRICS_ADDRESS)?.map(|address| address.replace("localhost:", "127.0.0.1:").parse());
+        let metrics = metrics.transpose().map_err(|_| METRICS_ADDRESS.invalid("is not an IP address with a port"))?;
         let body = settings.timeout(&BODY_TIMEOUT)?;
         Ok(Self {
             host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
@@ -158,6 +199,7 @@ impl Serve {
             cors: Cors::of(cors.as_deref().or(origin).map_or(Ok(Vec::new()), origins)?),
             log_format,
             log_filter: log_filter(&settings.get(&RUST_LOG)?.unwrap_or_default())?,
+            metrics,
             limits: Limits {
                 connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
                 first_byte: settings.timeout(&FIRST_BYTE_TIMEOUT)?,
@@ -171,16 +213,36 @@ impl Serve {
                 shutdown_grace: settings.duration(&SHUTDOWN_GRACE)?,
             },
             body_limits: BodyLimits { size: settings.number(&BODY_LIMIT, 1 << 30)?, time: body },
+            rate_limits: RateLimits {
+                user: settings.optional_number(&RATE_LIMIT, HIGHEST_RATE)?.map(|rate| RateLimit::new("user", rate)),
+                anonymous: settings
+                    .optional_number(&RATE_LIMIT_ANONYMOUS, HIGHEST_RATE)?
+                    .map(|rate| RateLimit::new("address", rate)),
+                trusted_proxies: TrustedProxies::of(proxies(&settings.get(&TRUSTED_PROXIES)?.unwrap_or_default())?),
+            },
         })
     }
 }
 
+/// The entries of a list, with their numbers.
+fn entries(list: &str) -> impl Iterator<Item = (&str, usize)> {
+    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).zip(1..)
+}
+
+fn proxies(list: &str) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |(entry, number): (&str, usize)| {
+        let network = entry.parse().or_else(|_| entry.parse().map(|address: IpAddr| address.into()));
+        let problem = "is neither an IP address nor a network such as 10.0.0.0/8";
+        network.map_err(|_| TRUSTED_PROXIES.invalid(format!("cannot be used: entry {number} {problem}")))
+    };
+    entries(list).map(network).collect()
+}
+
 fn origins(list: &str) -> Result<Vec<HeaderValue>, ConfigError> {
-    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let origin = |(entry, number): (&str, usize)| {
         cors::origin(entry).map_err(|problem| CORS_ORIGINS.invalid(format!("cannot be used: entry {number} {problem}")))
     };
-    entries.zip(1..).map(origin).collect()
+    entries(list).map(origin).collect()
 }
 
 /// Parses a filter. Rejects a single word that is not a level: it would be a crate's name, and hide all other lines.

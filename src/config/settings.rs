@@ -84,8 +84,14 @@ impl Settings {
     }
 
     pub(super) fn number(&mut self, variable: &Variable, max: usize) -> Result<usize, ConfigError> {
-        let number = self.get(variable)?.unwrap_or_default().parse().ok().filter(|number| (1..=max).contains(number));
-        number.ok_or_else(|| variable.invalid(format!("is not a whole number from 1 to {max}")))
+        self.optional_number(variable, max).map(Option::unwrap_or_default)
+    }
+
+    /// The number of a variable without a default.
+    pub(super) fn optional_number(&mut self, variable: &Variable, max: usize) -> Result<Option<usize>, ConfigError> {
+        let Some(value) = self.get(variable)? else { return Ok(None) };
+        let number = value.parse().ok().filter(|number| (1..=max).contains(number));
+        number.map(Some).ok_or_else(|| variable.invalid(format!("is not a whole number from 1 to {max}")))
     }
 }
 

@@ -11,7 +11,7 @@ mod sqlite;
 mod statement;
 mod url;
 
-use std::sync::Arc;
+use std::{sync::Arc, time};
 
 use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIntoModel, UpdateMany, Value};
 use tokio::time::Instant;
@@ -25,6 +25,7 @@ pub use self::{
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
+use crate::telemetry::{self, metrics::Metrics};
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -81,11 +82,9 @@ impl DbError {
             | Self::Internal(text) => text,
         }
     }
-}
 
-impl std::fmt::Display for DbError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = match self {
+    const fn kind(&self) -> &'static str {
+        match self {
             Self::Unique(_) => "unique constraint",
             Self::ForeignKey(_) => "foreign key",
             Self::Unavailable(_) => "unavailable",
@@ -93,8 +92,13 @@ impl std::fmt::Display for DbError {
             Self::Refused(_) => "refused",
             Self::Unsuitable(_) => "unsuitable",
             Self::Internal(_) => "internal",
-        };
-        write!(f, "{kind}: {}", self.text())
+        }
+    }
+}
+
+impl std::fmt::Display for DbError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.kind(), self.text())
     }
 }
 
@@ -207,6 +211,14 @@ impl Db {
         }
     }
 
+    /// Sets the figures of its connections or files.
+    pub fn report(&self, metrics: &Metrics) {
+        match &*self.0 {
+            Backend::Sqlite(sqlite) => sqlite.report(metrics),
+            Backend::Postgres(postgres) => postgres.report(metrics),
+        }
+    }
+
     /// Ends the use of the database. On SQLite, copies the log into the main file.
     ///
     /// # Errors
@@ -265,10 +277,21 @@ impl Requested<'_> {
     }
 
     async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
-        match &*self.db.0 {
+        let timing = self.begin("SELECT");
+        let outcome = match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()).await,
             Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
-        }
+        };
+        timing.end(outcome)
+    }
+
+    /// Begins a statement of this kind.
+    fn begin(&self, operation: &'static str) -> Timing {
+        let system = match &*self.db.0 {
+            Backend::Sqlite(_) => "sqlite",
+            Backend::Postgres(_) => "postgresql",
+        };
+        Timing(telemetry::metrics().map(|metrics| (metrics, system, operation, time::Instant::now())))
     }
 
     /// Runs several inserts as one: all happen, or none.
@@ -283,10 +306,11 @@ impl Requested<'_> {
         rows: Vec<Value>,
     ) -> Result<(), DbError> {
         let inserts = inserts.bind(self.db.backend(), key, rows);
-        match &*self.db.0 {
+        let timing = self.begin("INSERT");
+        timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
             Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
-        }
+        })
     }
 
     /// Updates rows and returns them with their new values.
@@ -301,10 +325,11 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<Vec<E::Model>, DbError> {
         let update = update.bind(self.db.backend(), key, arguments);
-        match &*self.db.0 {
+        let timing = self.begin("UPDATE");
+        timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
             Backend::Postgres(postgres) => postgres.write::<E>(self.subject, update.statement(), self.deadline).await,
-        }
+        })
     }
 
     /// Deletes rows and returns their number.
@@ -319,9 +344,24 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<u64, DbError> {
         let delete = delete.bind(self.db.backend(), key, arguments);
-        match &*self.db.0 {
+        let timing = self.begin("DELETE");
+        timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
             Backend::Postgres(postgres) => postgres.execute(self.subject, delete.statement(), self.deadline).await,
+        })
+    }
+}
+
+/// A statement that runs, if the metrics are on: the database, the kind of the statement, and its start.
+struct Timing(Option<(&'static Metrics, &'static str, &'static str, time::Instant)>);
+
+impl Timing {
+    /// Counts the statement. Gives its outcome back.
+    fn end<T>(self, outcome: Result<T, DbError>) -> Result<T, DbError> {
+        if let Some((metrics, system, operation, started)) = self.0 {
+            let error = outcome.as_ref().err().map(|error| error.kind().replace(' ', "_")).unwrap_or_default();
+            metrics.statement(system, operation, &error, started.elapsed());
         }
+        outcome
     }
 }

@@ -18,11 +18,13 @@ use super::{
     health::{self, Stopping},
     message,
     problem::{Code, Problem},
+    rate_limit::RateLimits,
 };
 use crate::{
     auth::Verifier,
     db::Db,
     openapi::{self, Contract, InvalidDocument, Outline, Version},
+    telemetry,
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,6 +33,8 @@ const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 /// The paths outside the API.
 const PATHS: [&str; 6] = ["/docs", "/openapi.json", "/openapi-3.0.json", "/openapi.yaml", "/health", "/ready"];
+/// The paths of health checks, which no limit may fail.
+const HEALTH: [&str; 2] = ["/health", "/ready"];
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
 const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
 /// Maximum length of a caller's request id.
@@ -49,6 +53,8 @@ pub struct State {
     pub stopping: Stopping,
     /// Limits of request bodies.
     pub limits: BodyLimits,
+    /// Limits of the rate of requests.
+    pub rates: RateLimits,
 }
 
 /// The whole application. Every request gets a [`Response`], never an error.
@@ -69,7 +75,7 @@ pub fn build<A: OpenApi + 'static>(
     api: A,
     outline: Outline,
 ) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
-    let State { db, verifier, cors, stopping, limits } = state;
+    let State { db, verifier, cors, stopping, limits, rates } = state;
     let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
     // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
     // tools that only append a path would get two slashes.
@@ -84,7 +90,12 @@ pub fn build<A: OpenApi + 'static>(
         .at("/health", get(health::live))
         .at("/ready", get(health::ready.data(db).data(stopping)))
         .nest_no_strip("/api", OpenApiService::new(api, "", "").into_endpoint());
-    Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, contract }) })
+    if let Some(metrics) = telemetry::metrics() {
+        for code in Code::ALL {
+            metrics.refusals(&code.to_string(), 0);
+        }
+    }
+    Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
 }
 
 impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
@@ -102,6 +113,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             request.set_method(Method::GET);
         }
 
+        let address = self.shared.rates.limited_address(&request);
         let slashes = self.without_extra_slashes(request.uri().path());
         let checked = message::check(&request);
         let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
@@ -123,6 +135,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Ok(outcome) => outcome.map_err(Problem::from),
             Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
         };
+        let is_free = method == Method::OPTIONS || pattern.as_deref().is_some_and(|path| HEALTH.contains(&path));
+        let outcome = match address {
+            // Only now is it certain that the token is not valid: the users behind an address share it with strangers.
+            Some(address) if !is_free && context.user().is_none() => context.anonymous(address).and(outcome),
+            _ => outcome,
+        };
         let outcome = outcome.map_err(|problem| match slashes {
             Some(path) if problem.code() == Code::RouteNotFound => {
                 Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}"))
@@ -130,6 +148,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             _ => problem,
         });
         let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
+        let code = outcome.as_ref().err().map(Problem::code);
         let mut response = match (preflight, outcome) {
             (Some(response), _) | (None, Ok(response)) => response,
             (None, Err(problem)) if problem.code() == Code::MethodNotAllowed => {
@@ -140,12 +159,23 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
 
         let headers = response.headers_mut();
         cors.mark(headers);
+        if let Some(quota) = context.quota() {
+            quota.mark(headers);
+        }
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(X_REQUEST_ID, id);
         }
         let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
+        let duration = started.elapsed();
+        if let Some(metrics) = telemetry::metrics() {
+            metrics.request(method.as_str(), pattern, response.status().as_str(), duration);
+            // A preflight and `OPTIONS` are no refusals.
+            if let Some(code) = code.filter(|code| response.status() == code.status()) {
+                metrics.refusals(&code.to_string(), 1);
+            }
+        }
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
@@ -153,7 +183,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                     method = method.as_str(),
                     route = pattern.unwrap_or("-"),
                     status = response.status().as_u16(),
-                    duration_ms = started.elapsed().as_secs_f64() * 1e3,
+                    duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = id,
                     user = context.user().map(tracing::field::display),
                     cause,
@@ -227,6 +257,7 @@ mod tests {
         let shared = Shared {
             verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             limits: BodyLimits { size: 1, time: Duration::MAX },
+            rates: RateLimits::default(),
             contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });

@@ -29,7 +29,7 @@ async fn authenticate(request: &Request, bearer: auth::Bearer) -> poem::Result<U
     }
     let context = Context::of(request)?;
     match context.verifier().verify(&bearer.token).await {
-        Ok(user) => Ok(context.signed_in(user)),
+        Ok(user) => Ok(context.signed_in(user)?),
         Err(error @ TokenError::Expired) => Err(Problem::invalid_token(Code::TokenExpired, error.to_string()).into()),
         Err(error @ TokenError::Unavailable) => {
             Err(Problem::because(Code::Unavailable, error.to_string()).caused_by(&error).into())

@@ -1,13 +1,17 @@
 //! The context of a request, for extractors.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use poem::Request;
 
-use super::problem::Problem;
+use super::{
+    problem::{Code, Problem},
+    rate_limit::{Quota, RateLimits},
+};
 use crate::{
     auth::{User, Verifier},
     openapi::Contract,
@@ -27,6 +31,7 @@ pub struct BodyLimits {
 pub(crate) struct Shared {
     pub(crate) verifier: Verifier,
     pub(crate) limits: BodyLimits,
+    pub(crate) rates: RateLimits,
     pub(crate) contract: Contract,
 }
 
@@ -35,12 +40,13 @@ pub(crate) struct Shared {
 pub(super) struct Context {
     shared: Arc<Shared>,
     user: OnceLock<User>,
+    quota: OnceLock<Quota>,
 }
 
 impl Context {
     /// The context of a new request.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, user: OnceLock::new() }
+        Self { shared, user: OnceLock::new(), quota: OnceLock::new() }
     }
 
     /// The context of a request.
@@ -76,8 +82,34 @@ impl Context {
         self.user.get()
     }
 
-    /// Sets the user, for the log.
-    pub(super) fn signed_in(&self, user: User) -> User {
-        self.user.get_or_init(|| user).clone()
+    /// Sets the user, for the log, and counts the request.
+    ///
+    /// # Errors
+    ///
+    /// If the user sends too many requests.
+    pub(super) fn signed_in(&self, user: User) -> Result<User, Problem> {
+        let user = self.user.get_or_init(|| user);
+        self.count(self.shared.rates.take_for_user(user.id()))?;
+        Ok(user.clone())
+    }
+
+    /// Counts a request without a valid token.
+    ///
+    /// # Errors
+    ///
+    /// If the address sends too many of them.
+    pub(super) fn anonymous(&self, address: IpAddr) -> Result<(), Problem> {
+        self.count(self.shared.rates.take_for_address(address))
+    }
+
+    fn count(&self, quota: Option<Quota>) -> Result<(), Problem> {
+        let Some(quota) = quota else { return Ok(()) };
+        if self.quota.get_or_init(|| quota).allows() { Ok(()) } else { Err(Problem::of(Code::RateLimited)) }
+    }
+
+    /// The quota of the user or the address, if the request was counted.
+    #[must_use]
+    pub(super) fn quota(&self) -> Option<&Quota> {
+        self.quota.get()
     }
 }

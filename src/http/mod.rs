@@ -3,6 +3,7 @@
 pub mod app;
 mod bearer;
 mod body;
+mod client_address;
 mod context;
 pub mod cors;
 mod docs;
@@ -11,17 +12,21 @@ mod headers;
 mod health;
 mod json;
 mod message;
+pub mod metrics;
 mod problem;
 mod query;
+mod rate_limit;
 pub mod server;
 
 pub use self::{
     bearer::Bearer,
     body::{Body, Json},
+    client_address::TrustedProxies,
     context::BodyLimits,
     etag::{ETag, IfMatch, IfNoneMatch},
     headers::{HeaderField, OptionalHeader},
     health::Stopping,
     problem::{Code, Problem, failures},
     query::DeclaredQuery,
+    rate_limit::{RateLimit, RateLimits},
 };

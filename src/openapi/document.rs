@@ -257,7 +257,7 @@ fn common(outline: &Outline) -> Map<String, Value> {
     let header = |header: &super::Header| {
         let schema = json!({ "type": "string" });
         let value = json!({
-            "description": header.description, "required": true, "schema": schema, "example": header.example,
+            "description": header.description, "required": header.required, "schema": schema, "example": header.example,
         });
         (header.name.to_owned(), value)
     };

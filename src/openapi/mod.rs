@@ -55,7 +55,7 @@ pub struct Outline {
     pub failures: Vec<Failure>,
 }
 
-/// A header of every answer, always a string.
+/// A header of every answer, or of all if the server is configured so; always a string.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
     /// Its name.
@@ -64,6 +64,8 @@ pub struct Header {
     pub description: &'static str,
     /// An example.
     pub example: &'static str,
+    /// Whether it is never absent.
+    pub required: bool,
 }
 
 /// A link from a resource to an operation on it.

@@ -1,6 +1,7 @@
-//! The log, on standard error. It must never contain tokens, secrets or the text of tasks.
+//! The log, on standard error, and the metrics. Neither must ever contain tokens, secrets or the text of tasks.
 
 mod json;
+pub mod metrics;
 mod writer;
 
 use std::{
@@ -11,8 +12,8 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-pub use self::writer::Log;
 use self::{json::Json, writer::Lines};
+pub use self::{metrics::metrics, writer::Log};
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

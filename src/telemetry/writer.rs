@@ -14,6 +14,8 @@ use std::{
 use tracing::{Level, Metadata};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::metrics;
+
 /// Bytes of lines that may wait.
 const QUEUE: usize = 1 << 20;
 /// Additional bytes, only for warnings and errors.
@@ -58,6 +60,10 @@ impl Log {
         let shared = Arc::<Shared>::default();
         let writer = shared.clone();
         thread::Builder::new().name("log-writer".into()).spawn(move || writer.write_all_lines(file))?;
+        if let Some(metrics) = metrics() {
+            let shared = shared.clone();
+            metrics.at_scrape(move |metrics| metrics.log_queue(shared.lock().lines.len()));
+        }
         Ok(Self(shared))
     }
 }
@@ -93,6 +99,7 @@ impl Shared {
         let before = queue.lines.len();
         if before + line.len() > room {
             queue.lost += 1;
+            count_lost(1);
             return;
         }
         queue.lines.extend_from_slice(line);
@@ -129,6 +136,7 @@ impl Shared {
 
             let mut queue = self.lock();
             queue.lost += lost;
+            count_lost(lost);
             // Reports lost lines only if the last write worked and the report itself has room.
             let reports = lost == 0 && queue.lines.len() < QUEUE;
             let lost = if reports { mem::take(&mut queue.lost) } else { 0 };
@@ -161,6 +169,12 @@ impl Shared {
             self.changed.notify_all();
         }
         lines.split_inclusive(|byte| *byte == b'\n').count()
+    }
+}
+
+fn count_lost(lines: usize) {
+    if let Some(metrics) = metrics() {
+        metrics.lost_lines(lines);
     }
 }
 

@@ -17,7 +17,7 @@ const NOWHERE: &str = "192.0.2.1";
 const STARTED: &str = "todo-api: HOST and PORT: cannot listen on ";
 
 /// Each variable with a valid value, and an invalid one if there is any.
-const VARIABLES: [(&str, &str, Option<&str>); 28] = [
+const VARIABLES: [(&str, &str, Option<&str>); 32] = [
     ("DATABASE_URL", "sqlite://data/x.db?mode=rwc", Some("mysql://u:PASSWORD@h/d")),
     ("NEON_DB_URL", "postgresql://u:PASSWORD@h/d", Some("postgresql://u:PASSWORD@h/d?sslmode=prefer")),
     ("DB_READ_CONNECTIONS", "3", Some("PASSWORD")),
@@ -35,6 +35,7 @@ const VARIABLES: [(&str, &str, Option<&str>); 28] = [
     ("CORS_ORIGINS", "https://app.example.com", Some("PASSWORD")),
     ("LOG_FORMAT", "json", Some("PASSWORD")),
     ("RUST_LOG", "warn", Some("=PASSWORD=")),
+    ("METRICS_ADDRESS", "127.0.0.1:9464", Some("PASSWORD:9464")),
     ("MAX_CONNECTIONS", "7", Some("PASSWORD")),
     ("FIRST_BYTE_TIMEOUT", "7s", Some("PASSWORD")),
     ("HEADER_TIMEOUT", "7s", Some("PASSWORD")),
@@ -44,6 +45,9 @@ const VARIABLES: [(&str, &str, Option<&str>); 28] = [
     ("WRITE_TIMEOUT", "7s", Some("PASSWORD")),
     ("WRITE_RATE", "7", Some("PASSWORD")),
     ("WRITE_LIMIT", "7", Some("PASSWORD")),
+    ("RATE_LIMIT", "7", Some("0")),
+    ("RATE_LIMIT_ANONYMOUS", "7", Some("PASSWORD")),
+    ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8", Some("127.0.0.1,PASSWORD")),
     ("SHUTDOWN_DELAY", "7s", Some("PASSWORD")),
     ("SHUTDOWN_GRACE", "7s", Some("PASSWORD")),
 ];

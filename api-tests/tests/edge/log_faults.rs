@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use api_tests::{SECRET, Server, binary};
+use api_tests::{Metrics, SECRET, Server, binary};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -25,8 +25,13 @@ struct Logging {
 impl Logging {
     fn to(stderr: impl Into<Stdio>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let environment =
-            [("BETTER_AUTH_SECRET", SECRET), ("PORT", "0"), ("LOG_FORMAT", "json"), ("SHUTDOWN_GRACE", "5s")];
+        let environment = [
+            ("BETTER_AUTH_SECRET", SECRET),
+            ("PORT", "0"),
+            ("METRICS_ADDRESS", "127.0.0.1:0"),
+            ("LOG_FORMAT", "json"),
+            ("SHUTDOWN_GRACE", "5s"),
+        ];
         let mut command = Command::new(binary());
         command.arg("serve").current_dir(&folder).env_clear().envs(environment).stderr(stderr);
         Self { child: command.spawn().unwrap(), _folder: folder }
@@ -51,15 +56,13 @@ fn json(line: io::Result<String>) -> Value {
     serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"))
 }
 
-/// Reads the log until the server is ready. Returns its address.
-fn ready(log: &mut impl BufRead) -> String {
-    let mut address = String::new();
+/// Reads the log until the server is ready. Returns the addresses of its metrics and of the API.
+fn ready(log: &mut impl BufRead) -> [String; 2] {
+    let mut addresses = Vec::new();
     for line in log.lines().map(json) {
-        if line["message"] == "listening" {
-            line["address"].as_str().unwrap().clone_into(&mut address);
-        }
+        addresses.extend(line["address"].as_str().map(str::to_owned));
         if line["message"] == "ready" {
-            return address;
+            return addresses.try_into().unwrap();
         }
     }
     panic!("the log ended")
@@ -97,13 +100,13 @@ fn count(log: impl BufRead) -> (usize, usize) {
 /// Number of lines that a server writes when it stops.
 const LAST: usize = 2;
 
-/// A server that logs to a pipe, its log after `ready`, and its address.
-fn piped() -> (Logging, BufReader<PipeReader>, String) {
+/// A server that logs to a pipe, its log after `ready`, and its addresses.
+fn piped() -> (Logging, BufReader<PipeReader>, [String; 2]) {
     let (reader, writer) = pipe().unwrap();
     let server = Logging::to(writer);
     let mut log = BufReader::new(reader);
-    let address = ready(&mut log);
-    (server, log, address)
+    let addresses = ready(&mut log);
+    (server, log, addresses)
 }
 
 /// Stops the server while its log is read to the end. Returns the numbers of [`count`].
@@ -115,7 +118,7 @@ fn stop_and_count(mut server: Logging, log: impl BufRead + Send + 'static) -> (u
 
 #[test]
 fn a_log_without_a_reader_loses_only_lines() {
-    let (mut server, log, address) = piped();
+    let (mut server, log, [_, address]) = piped();
     requests(&address, 500);
     drop(log);
     requests(&address, 500);
@@ -124,24 +127,30 @@ fn a_log_without_a_reader_loses_only_lines() {
 
 #[test]
 fn a_stalled_log_keeps_its_lines_until_it_continues() {
-    let (server, log, address) = piped();
+    let (server, log, [_, address]) = piped();
     requests(&address, 1000);
     assert_eq!(stop_and_count(server, log), (1000 + LAST, 0));
 }
 
 #[test]
 fn a_stalled_log_counts_the_lines_that_it_loses() {
-    let (server, log, address) = piped();
+    let (server, log, [metrics, address]) = piped();
     requests(&address, 10_000);
+    let metrics = Metrics::at(&metrics);
+    let counted = metrics.count("todo_api_log_lost_lines_total", &[]);
+    assert!(metrics.count("todo_api_log_queue_bytes", &[]) > 1 << 19, "{}", metrics.0);
     // The report follows the first line that can be written.
     let (logged, lost) = stop_and_count(server, log);
     assert!(lost > 0);
+    // Those of the shutdown may be lost as well.
+    let counted = usize::try_from(counted).unwrap();
+    assert!((counted..=counted + LAST).contains(&lost), "{counted} {lost}");
     assert_eq!(logged + lost, 10_000 + LAST);
 }
 
 #[test]
 fn a_log_that_stalls_forever_does_not_keep_the_process() {
-    let (mut server, log, address) = piped();
+    let (mut server, log, [_, address]) = piped();
     requests(&address, 1000);
     assert_eq!(server.stop().code(), Some(0));
     drop(log);
@@ -153,7 +162,7 @@ fn a_log_that_another_process_set_to_non_blocking_loses_no_line() {
     writer.set_nonblocking(true).unwrap();
     let server = Logging::to(OwnedFd::from(writer));
     let mut log = BufReader::new(reader);
-    requests(&ready(&mut log), 1000);
+    requests(&ready(&mut log)[1], 1000);
     assert_eq!(stop_and_count(server, log), (1000 + LAST, 0));
 }
 

@@ -2,14 +2,12 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useRef, useState } from "react";
 import { newIdempotencyKey, unwrap } from "todo-api-client";
 import { useApi } from "./api";
-import { type Draft, fromDraft, TaskForm } from "./TaskForm";
-
-const empty: Draft = { title: "", description: "", due_date: "" };
+import { type Draft, emptyDraft, fromDraft, TaskForm } from "./TaskForm";
 
 export function AddTask({ say }: { say: (message: string) => void }) {
   const api = useApi();
   const queries = useQueryClient();
-  const [draft, setDraft] = useState(empty);
+  const [draft, setDraft] = useState(emptyDraft);
   // The same key until the text changes: after a lost answer, adding again creates no second task.
   const key = useRef(newIdempotencyKey());
   const replace = (next: Draft) => {
@@ -19,7 +17,7 @@ export function AddTask({ say }: { say: (message: string) => void }) {
   const add = useMutation({
     mutationFn: async () => unwrap(await api.createTask(fromDraft(draft), { idempotencyKey: key.current })),
     onSuccess: (task) => {
-      replace(empty);
+      replace(emptyDraft);
       say(`Added “${task.title}”.`);
       return queries.invalidateQueries({ queryKey: ["tasks"] });
     },

@@ -1,7 +1,7 @@
 import { MutationCache, notifyManager, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import { ApiProvider, createApi, isOtherUser, isSignedOut } from "./api";
-import { auth } from "./auth";
+import { auth, failure } from "./auth";
 import { Logo } from "./icons";
 import { SignIn } from "./SignIn";
 import { Tasks } from "./Tasks";
@@ -11,7 +11,30 @@ notifyManager.setScheduler(queueMicrotask);
 
 export function App() {
   const session = auth.useSession();
+  // Whether the server has ever said who is signed in. The page asks again after an interruption, and the form must stay.
+  const [known, setKnown] = useState(false);
+  if (!known && !session.isPending && !session.error) setKnown(true);
   const [notice, setNotice] = useState("");
+  const [problem, setProblem] = useState("");
+  const leaving = useRef(false);
+  const userId = session.data?.user.id;
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the user has left when the session is another one.
+  useEffect(() => {
+    leaving.current = false;
+  }, [userId]);
+
+  async function signOut(reason: string) {
+    // Requests that fail because the session is ending do not end it again.
+    if (reason && leaving.current) return;
+    leaving.current = true;
+    setNotice(reason);
+    setProblem("");
+    const problem = await failure(auth.signOut());
+    setProblem(problem);
+    if (problem) leaving.current = false;
+    // The next user does not see what this one searched for. If the session has expired, the user may go on.
+    else if (!reason) history.replaceState(null, "", location.pathname);
+  }
 
   if (session.data)
     return (
@@ -19,16 +42,14 @@ export function App() {
         key={session.data.user.id}
         user={session.data.user}
         onOtherUser={() => void session.refetch()}
-        onEnd={(reason) => {
-          setNotice(reason);
-          void auth.signOut();
-        }}
+        onEnd={(reason) => void signOut(reason)}
+        problem={problem && `You are not signed out. ${problem}`}
       />
     );
-  if (session.isPending)
+  if (known)
     return (
       <Entry>
-        <p role="status">Loading…</p>
+        <SignIn notice={notice} />
       </Entry>
     );
   if (session.error)
@@ -42,7 +63,7 @@ export function App() {
     );
   return (
     <Entry>
-      <SignIn notice={notice} />
+      <p role="status">Loading…</p>
     </Entry>
   );
 }
@@ -58,10 +79,11 @@ type SignedInProps = {
   user: { id: string; name: string };
   onOtherUser: () => void;
   onEnd: (reason: string) => void;
+  problem: string;
 };
 
 /** Keyed by the user: another one gets another client, and nothing of what the last one saw. */
-function SignedIn({ user, onOtherUser, onEnd }: SignedInProps) {
+function SignedIn({ user, onOtherUser, onEnd, problem }: SignedInProps) {
   const [{ api, queries }] = useState(() => {
     const onError = (error: Error) => {
       if (isOtherUser(error)) onOtherUser();
@@ -92,6 +114,11 @@ function SignedIn({ user, onOtherUser, onEnd }: SignedInProps) {
             Sign out
           </button>
         </header>
+        {problem && (
+          <p role="alert" className="alert">
+            {problem}
+          </p>
+        )}
         <Tasks />
       </ApiProvider>
     </QueryClientProvider>

@@ -2,6 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { type Task, unwrap } from "todo-api-client";
 import { explain, statusOf, useApi } from "./api";
+import { priorities } from "./choice";
 import { type Draft, fromDraft, TaskForm, toDraft } from "./TaskForm";
 import { formatTime } from "./time";
 
@@ -23,7 +24,9 @@ export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
   });
   const saved = current.data && toDraft(current.data.task);
   const draft = saved && { ...saved, ...changes };
-  const differs = (name: string) => draft?.[name as keyof Draft] !== saved?.[name as keyof Draft];
+  // As text, because tags are an array.
+  const differs = (name: string) =>
+    JSON.stringify(draft?.[name as keyof Draft]) !== JSON.stringify(saved?.[name as keyof Draft]);
 
   const save = useMutation({
     mutationFn: async ({ draft, etag }: { draft: Draft; etag: string }) => {
@@ -51,9 +54,11 @@ export function EditTask({ id, onSave, onCancel }: EditTaskProps) {
       </div>
     );
 
-  const theirs: Draft = {
+  const theirs = {
     ...saved,
-    due_date: current.data.task.due_date ? formatTime(current.data.task.due_date) : "",
+    due_date: current.data.task.due_date && formatTime(current.data.task.due_date),
+    priority: priorities[saved.priority],
+    tags: saved.tags.join(", "),
   };
   const hints = Object.entries(theirs)
     .filter(([name]) => statusOf(save.error) === 412 && differs(name))

@@ -2,10 +2,10 @@ import { type ComponentProps, useId } from "react";
 
 type FieldProps = { label: string; hint?: string | undefined; error?: string | undefined };
 
-/** A labelled input (or a textarea if it has `rows`) with its error. */
+/** A labelled input with its error; a textarea if it has `rows`, a select if it has options. */
 export function Field({ label, hint, error, ...props }: FieldProps & ComponentProps<"input"> & { rows?: number }) {
   const id = useId();
-  const Control = (props.rows ? "textarea" : "input") as "input";
+  const Control = (props.rows ? "textarea" : props.children ? "select" : "input") as "input";
   const note = error ?? hint;
   return (
     <div className="field">
@@ -18,7 +18,7 @@ export function Field({ label, hint, error, ...props }: FieldProps & ComponentPr
       />
       {note !== undefined && (
         <p id={`${id}-note`} className={error === undefined ? "hint" : "hint error"}>
-          {error === undefined ? hint : `${label} ${error}.`}
+          {note}
         </p>
       )}
     </div>

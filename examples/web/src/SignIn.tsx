@@ -1,5 +1,5 @@
 import { type FormEvent, useState } from "react";
-import { auth } from "./auth";
+import { auth, failure } from "./auth";
 import { Field } from "./Field";
 
 /** Signs in or up. The new session replaces this form. */
@@ -18,11 +18,9 @@ export function SignIn({ notice }: { notice: string }) {
     } = Object.fromEntries(new FormData(event.currentTarget)) as Record<string, string>;
     setPending(true);
     setError("");
-    const answer = isNew
-      ? await auth.signUp.email({ name, email, password })
-      : await auth.signIn.email({ email, password });
+    const call = isNew ? auth.signUp.email({ name, email, password }) : auth.signIn.email({ email, password });
+    setError(await failure(call));
     setPending(false);
-    if (answer.error) setError(answer.error.message ?? "The server cannot be reached. Try again.");
   }
 
   return (

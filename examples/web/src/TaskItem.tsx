@@ -3,13 +3,21 @@ import { useLayoutEffect, useRef, useState } from "react";
 import { flushSync } from "react-dom";
 import { type Task, unwrap } from "todo-api-client";
 import { explain, statusOf, useApi } from "./api";
+import { ChoiceLink } from "./ChoiceLink";
+import { type Choice, priorities } from "./choice";
 import { EditTask } from "./EditTask";
-import { Bin, Clock, Pencil } from "./icons";
+import { Bin, Clock, Flag, Pencil } from "./icons";
 import { formatTime } from "./time";
 
-type TaskItemProps = { task: Task; now: number; say: (message: string) => void; onLeave: () => void };
+type TaskItemProps = {
+  task: Task;
+  now: number;
+  choice: Choice;
+  say: (message: string) => void;
+  onLeave: () => void;
+};
 
-export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
+export function TaskItem({ task, now, choice, say, onLeave }: TaskItemProps) {
   const api = useApi();
   const queries = useQueryClient();
   const [editing, setEditing] = useState(false);
@@ -84,13 +92,27 @@ export function TaskItem({ task, now, say, onLeave }: TaskItemProps) {
         </button>
       </div>
       {task.description && <p className="description">{task.description}</p>}
-      {task.due_date && (
-        <p className={overdue ? "due overdue" : "due"}>
-          <Clock />
-          <time dateTime={task.due_date}>{formatTime(task.due_date)}</time>
-          {overdue && <strong>Overdue</strong>}
-        </p>
-      )}
+      <p className="facts">
+        {task.priority !== "none" && (
+          <span className={`priority ${task.priority}`}>
+            <Flag />
+            {priorities[task.priority]} <span className="hidden">priority</span>
+          </span>
+        )}
+        {task.due_date && (
+          <span className={overdue ? "due overdue" : "due"}>
+            <Clock />
+            <time dateTime={task.due_date}>{formatTime(task.due_date)}</time>
+            {overdue && <strong>Overdue</strong>}
+          </span>
+        )}
+        {task.tags.map((tag) => (
+          <ChoiceLink key={tag} choice={choice} change={{ tag }} className="tag">
+            <span className="hidden">Tag: </span>
+            {tag}
+          </ChoiceLink>
+        ))}
+      </p>
       {error && (
         <p role="alert" className="alert">
           {explain(error)}

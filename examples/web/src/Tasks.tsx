@@ -1,50 +1,47 @@
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { useRef, useState } from "react";
-import { nextCursor, type TaskQuery, unwrap } from "todo-api-client";
+import { flushSync } from "react-dom";
 import { AddTask } from "./AddTask";
-import { explain, useApi } from "./api";
+import { choose, useChoice } from "./address";
+import { explain } from "./api";
+import { hasFilters, noFilters } from "./choice";
+import { Empty } from "./Empty";
+import { Filters } from "./Filters";
+import { useCounts, useKnownTags, useTaskList } from "./queries";
+import { KnownTags } from "./TagsField";
 import { TaskItem } from "./TaskItem";
-
-const statuses = { all: "All", pending: "Pending", completed: "Completed" } as const;
-
-const orders = {
-  "Newest first": { sort: "created", order: "desc" },
-  "Oldest first": { sort: "created", order: "asc" },
-  "Due soonest": { sort: "due_date", order: "asc" },
-  "Due latest": { sort: "due_date", order: "desc" },
-  "Title A to Z": { sort: "title", order: "asc" },
-  "Title Z to A": { sort: "title", order: "desc" },
-} satisfies Record<string, TaskQuery>;
-
-const nothing = {
-  all: "Nothing here yet. Add your first task above.",
-  pending: "Nothing is pending. All done.",
-  completed: "Nothing is completed yet.",
-};
+import { ViewLinks } from "./ViewLinks";
 
 export function Tasks() {
-  const api = useApi();
-  const [status, setStatus] = useState<keyof typeof statuses>("all");
-  const [order, setOrder] = useState<keyof typeof orders>("Newest first");
+  const choice = useChoice();
+  const list = useTaskList(choice);
+  const counts = useCounts(choice);
+  const knownTags = useKnownTags();
   const [message, setMessage] = useState({ text: "", number: 0 });
   const heading = useRef<HTMLHeadingElement>(null);
+  const rows = useRef<HTMLUListElement>(null);
   const say = (text: string) => setMessage(({ number }) => ({ text, number: number + 1 }));
 
-  const list = useInfiniteQuery({
-    queryKey: ["tasks", status, order],
-    queryFn: async ({ pageParam, signal }) => {
-      const answer = await api.listTasks({ status, ...orders[order], limit: 20, ...pageParam }, { signal });
-      return { tasks: unwrap(answer), cursor: nextCursor(answer) };
-    },
-    initialPageParam: {},
-    getNextPageParam: ({ cursor }) => cursor && { cursor },
-    placeholderData: keepPreviousData,
-  });
   const tasks = list.data?.pages.flatMap((page) => page.tasks);
+  const number = tasks?.length ?? 0;
+  // Until this is true, the list has the tasks of the previous choice.
+  const loaded = list.data && !list.isPlaceholderData;
+  const counted = counts.isPlaceholderData ? undefined : counts.data?.[choice.view];
+  // Say it once, when it is certain.
+  const known = loaded && !(list.hasNextPage && counts.isFetching);
 
   async function more() {
     const { isError } = await list.fetchNextPage();
-    if (!isError) say("More tasks are shown.");
+    if (isError) return;
+    flushSync(() => say("More tasks are shown."));
+    // The button may be gone.
+    const firstNew = rows.current?.children[number]?.querySelector("input");
+    (firstNew ?? heading.current)?.focus();
+  }
+
+  function clearFilters() {
+    choose(noFilters);
+    // The button is gone.
+    heading.current?.focus();
   }
 
   return (
@@ -52,45 +49,40 @@ export function Tasks() {
       <h1 ref={heading} tabIndex={-1}>
         Your tasks
       </h1>
+      <KnownTags tags={knownTags} />
       <AddTask say={say} />
-      <div className="toolbar">
-        <fieldset className="segments">
-          <legend>Show</legend>
-          {(Object.keys(statuses) as (keyof typeof statuses)[]).map((value) => (
-            <label key={value}>
-              <input type="radio" name="status" checked={status === value} onChange={() => setStatus(value)} />
-              {statuses[value]}
-            </label>
-          ))}
-        </fieldset>
-        <div>
-          <label htmlFor="order">Sort by</label>
-          <select id="order" value={order} onChange={(event) => setOrder(event.target.value as keyof typeof orders)}>
-            {Object.keys(orders).map((name) => (
-              <option key={name}>{name}</option>
-            ))}
-          </select>
-        </div>
+      <ViewLinks choice={choice} counts={counts.data} />
+      <Filters choice={choice} knownTags={knownTags} />
+      <div className="results">
+        <p role="status" aria-label="Results">
+          {known && describe(number, list.hasNextPage ? counted : number)}
+        </p>
+        {hasFilters(choice) && number > 0 && (
+          <button type="button" className="link" onClick={clearFilters}>
+            Clear filters
+          </button>
+        )}
       </div>
 
       {list.error && (
         <div role="alert" className="alert">
           <p>{explain(list.error)}</p>
-          <button type="button" onClick={() => void list.refetch()}>
+          <button type="button" onClick={() => void (list.isFetchNextPageError ? more() : list.refetch())}>
             Try again
           </button>
         </div>
       )}
-      {list.isPending && <Skeleton />}
-      {tasks?.length === 0 && <p className="empty">{nothing[status]}</p>}
-      {tasks && tasks.length > 0 && (
+      {!loaded && !list.error && number === 0 && <Skeleton />}
+      {loaded && number === 0 && <Empty choice={choice} onClear={clearFilters} />}
+      {tasks && number > 0 && (
         // biome-ignore lint/a11y/noRedundantRoles: Safari takes the role from a list without markers.
-        <ul className="tasks panel" role="list" aria-label="Tasks" aria-busy={list.isPlaceholderData}>
+        <ul ref={rows} className="tasks panel" role="list" aria-label="Tasks" aria-busy={list.isPlaceholderData}>
           {tasks.map((task) => (
             <TaskItem
               key={task.id}
               task={task}
               now={list.dataUpdatedAt}
+              choice={choice}
               say={say}
               onLeave={() => heading.current?.focus()}
             />
@@ -111,6 +103,12 @@ export function Tasks() {
       </p>
     </main>
   );
+}
+
+/** The number of tasks or, if there are too many to count, of those that are shown. */
+function describe(shown: number, counted: number | undefined): string {
+  const tasks = (number: number) => (number === 1 ? "1 task" : `${number} tasks`);
+  return counted === undefined ? `${tasks(shown)} so far` : tasks(counted);
 }
 
 const Skeleton = () => (

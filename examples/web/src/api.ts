@@ -44,6 +44,7 @@ export function explain(error: Error): string {
       return "This task no longer exists.";
     case 412:
       return "This task was changed elsewhere. This is its newest version, with your changes: save again to keep them.";
+    case 429:
     case 503:
       return "The server is busy. Try again in a moment.";
     default:

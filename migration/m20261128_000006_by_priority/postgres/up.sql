@@ -5,6 +5,6 @@ CREATE INDEX tasks_dated_only ON tasks (user_id, completed, id) WHERE due_date I
 CREATE INDEX tasks_prioritized ON tasks (user_id, completed, id) WHERE priority <> 0;
 CREATE INDEX tasks_prioritized_undated ON tasks (user_id, completed, id) WHERE due_date IS NULL AND priority <> 0;
 CREATE INDEX tasks_by_priority ON tasks (user_id, completed, priority, id) WHERE priority <> 0;
--- Last, since it makes reads wait.
+-- Last: from here on, reads wait as well.
 DROP INDEX tasks_undated;
 DROP INDEX tasks_dated;

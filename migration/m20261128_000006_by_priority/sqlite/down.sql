@@ -6,3 +6,5 @@ DROP INDEX tasks_prioritized;
 DROP INDEX tasks_dated_only;
 DROP INDEX tasks_plain;
 DROP TABLE sqlite_stat1;
+-- Some builds of SQLite create it, too.
+DROP TABLE IF EXISTS sqlite_stat4;

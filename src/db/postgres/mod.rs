@@ -35,6 +35,7 @@ use super::{
     statement::{Bound, Run, Sql},
     url::PostgresServer,
 };
+use crate::telemetry::metrics::Metrics;
 
 /// Time for all statements of a request, waiting for connections included. Poolers reject a `statement_timeout`, so the
 /// server measures the time itself.
@@ -84,6 +85,11 @@ impl Postgres {
             keepers: Mutex::default(),
             lanes,
         })
+    }
+
+    /// Sets the figures of its connections.
+    pub(super) fn report(&self, metrics: &Metrics) {
+        self.pool.report(metrics);
     }
 
     /// Starts the tasks that connect and keep the connections up.

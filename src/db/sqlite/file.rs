@@ -120,6 +120,12 @@ impl Files {
         Self(paths.into_iter().map(|path| (path.clone(), identity(&path))).collect())
     }
 
+    /// The bytes of the database and of its log, 0 for a missing one.
+    pub(super) fn sizes(&self) -> [u64; 2] {
+        let mut sizes = self.0.iter().map(|(path, _)| fs::metadata(path).map_or(0, |metadata| metadata.len()));
+        [(); 2].map(|()| sizes.next().unwrap_or_default())
+    }
+
     /// Whether other processes see the locks of this one, which are on the last file.
     pub(super) fn share_locks(&self) -> bool {
         self.0.last().is_some_and(|(path, open)| identity(path) == *open)

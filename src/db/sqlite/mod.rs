@@ -28,6 +28,7 @@ use super::{
     statement::{Bound, Run, Sql},
     url::SqliteFile,
 };
+use crate::telemetry::metrics::Metrics;
 
 /// Longest wait of a connection for another process that locks the file.
 const BUSY: Duration = Duration::from_secs(1);
@@ -152,6 +153,15 @@ impl Sqlite {
                 }
             })
             .await
+    }
+
+    /// Sets the figures of its queue and its files.
+    pub(super) fn report(&self, metrics: &Metrics) {
+        if let Some(open) = self.open.get() {
+            let [database, log] = open.files.sizes();
+            let (waiting, places) = open.writer.waiting();
+            metrics.sqlite(waiting, places, database, log);
+        }
     }
 
     /// Copies the write-ahead log into the main file, unless another process is reading from the log.

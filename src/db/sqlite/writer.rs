@@ -33,7 +33,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -46,7 +46,7 @@ use super::{
     error::{commit_failed, failed},
     file::Files,
 };
-use crate::db::DbError;
+use crate::{db::DbError, telemetry};
 
 /// Maximum number of changes in one commit.
 const GROUP: usize = 256;
@@ -79,6 +79,12 @@ impl Writer {
     /// Whether the last group was not committed.
     pub(super) fn is_doubtful(&self) -> bool {
         self.doubtful.load(Relaxed)
+    }
+
+    /// Number of changes in the queue, and of its places.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let places = self.queue.max_capacity();
+        (places - self.queue.capacity(), places)
     }
 
     /// Runs `work` on the thread, and returns its result when its group is committed, and so on disk.
@@ -128,6 +134,7 @@ impl Groups {
 
     fn commit(&self, first: Change, changes: &mut mpsc::Receiver<Change>) {
         let connection = &self.connection;
+        let metrics = telemetry::metrics().map(|metrics| (metrics, Instant::now()));
         if let Err(error) = execute(connection, "BEGIN IMMEDIATE").map_err(failed) {
             self.doubtful.store(true, Relaxed);
             // Reject all that wait: otherwise the last one would wait for many attempts, each of them up to the busy
@@ -161,6 +168,9 @@ impl Groups {
             }
         }
         self.doubtful.store(committed.is_err(), Relaxed);
+        if let Some((metrics, began)) = metrics {
+            metrics.commit(answers.len(), began.elapsed());
+        }
         for answer in answers {
             answer(&committed);
         }

@@ -42,6 +42,9 @@ pub enum Code {
     UnsupportedMediaType,
     /// A body, query parameter or header breaks the rules that `errors` lists.
     ValidationFailed,
+    /// The user, or the address of a request without a valid token, sends too many requests; try again after
+    /// `Retry-After`.
+    RateLimited,
     /// An internal error; the request id finds its cause in the log.
     InternalError,
     /// The database cannot be reached, or the server is about to stop; try again after `Retry-After`.
@@ -118,7 +121,7 @@ impl Definition {
 
 impl Code {
     /// All codes, by status.
-    const ALL: [Self; 17] = [
+    pub(in crate::http) const ALL: [Self; 18] = [
         Self::MalformedRequest,
         Self::TokenMissing,
         Self::TokenExpired,
@@ -134,6 +137,7 @@ impl Code {
         Self::UnsupportedMediaType,
         Self::ValidationFailed,
         Self::IdempotencyKeyReused,
+        Self::RateLimited,
         Self::InternalError,
         Self::Unavailable,
     ];
@@ -144,6 +148,7 @@ impl Code {
         self.definition().status
     }
 
+    #[allow(clippy::too_many_lines, reason = "the table of all codes")]
     pub(super) const fn definition(self) -> Definition {
         use StatusCode as S;
         match self {
@@ -220,6 +225,17 @@ impl Code {
                 When::Always,
                 "The body or a parameter breaks the rules that `errors` lists, or the `Idempotency-Key` stands for \
                  another request; nothing was changed.",
+            ),
+            Self::RateLimited => define(
+                S::TOO_MANY_REQUESTS,
+                "Too many requests",
+                "too many requests in a short time; nothing was changed: try again in a second",
+            )
+            .header(RETRY_AFTER)
+            .declared(
+                When::Always,
+                "The user, or the address of a request without a valid token, sends more requests than the operator of the \
+                 server allows; nothing was changed. By default there is no such limit.",
             ),
             Self::InternalError => define(
                 S::INTERNAL_SERVER_ERROR,

@@ -63,6 +63,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::telemetry::metrics::{Closed, Metrics};
+
 /// Pause between two searches for an idle connection if all are busy.
 const BUSY: Duration = Duration::from_millis(50);
 /// The server closes one connection in this many at a time, because each search visits all of them.
@@ -158,6 +160,7 @@ pub(super) struct Connections {
     unsent: AtomicUsize,
     unsent_limit: usize,
     warned: [Mutex<Option<Instant>>; 3],
+    metrics: Option<&'static Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -176,7 +179,7 @@ pub(super) struct Place {
 }
 
 impl Connections {
-    pub(super) fn new(limit: usize, unsent_limit: usize) -> Self {
+    pub(super) fn new(limit: usize, unsent_limit: usize, metrics: Option<&'static Metrics>) -> Self {
         Self {
             started: Instant::now(),
             limit,
@@ -185,6 +188,24 @@ impl Connections {
             unsent: AtomicUsize::new(0),
             unsent_limit,
             warned: Default::default(),
+            metrics,
+        }
+    }
+
+    /// Sets the figures of all connections.
+    pub(super) fn report(&self, metrics: &Metrics) {
+        let open = self.open();
+        let phases = open.all.values().map(|(connection, _)| connection.phase().0);
+        let active = phases.filter(|phase| matches!(phase, Phase::Serving | Phase::Answering)).count();
+        let all = open.all.len();
+        drop(open);
+        metrics.connections(active, all - active, self.limit, self.unsent.load(Relaxed));
+    }
+
+    /// Counts connections that the server closed.
+    pub(super) fn closed(&self, reason: Closed, count: usize) {
+        if let Some(metrics) = self.metrics {
+            metrics.closed(reason, count);
         }
     }
 
@@ -259,6 +280,7 @@ impl Connections {
         let idle = idle.into_iter().filter(|(connection, _)| connection.close_idle());
         let closed = idle.take(self.limit.div_ceil(SHARE)).map(|(_, task)| task.abort()).count();
         drop(open);
+        self.closed(Closed::ConnectionLimit, closed);
         if closed > 0 {
             self.warn(0, "there is no room for more connections: closing those that have been idle the longest");
         }
@@ -272,7 +294,7 @@ impl Connections {
         };
         let mut waiting: Vec<_> = open.all.values().filter(waits).collect();
         waiting.sort_by_cached_key(|(connection, _)| connection.since.load(Relaxed));
-        let mut given_up = false;
+        let mut given_up = 0;
         for (connection, task) in waiting {
             if self.unsent.load(Relaxed) <= self.unsent_limit {
                 break;
@@ -281,11 +303,12 @@ impl Connections {
             if self.release(connection) {
                 connection.enter(Phase::Closed);
                 task.abort();
-                given_up = true;
+                given_up += 1;
             }
         }
         drop(open);
-        if given_up {
+        self.closed(Closed::WriteLimit, given_up);
+        if given_up > 0 {
             self.warn(1, "clients read too slowly: giving up the answers that have waited the longest");
         }
     }
@@ -300,6 +323,7 @@ impl Connections {
 
     /// Reports a failed `accept`, and closes idle connections, because too many open files are the likely cause.
     pub(super) fn not_accepted(&self, error: &io::Error) {
+        self.closed(Closed::NotAccepted, 1);
         self.warn(2, &format!("a connection cannot be accepted: {error}"));
         self.close_longest_idle();
     }
@@ -330,7 +354,7 @@ mod tests {
 
     #[tokio::test]
     async fn sorting_connections_is_safe_while_their_keys_change() {
-        let connections = Arc::new(Connections::new(5000, 0));
+        let connections = Arc::new(Connections::new(5000, 0, None));
         let mut all = Vec::new();
         for _ in 0..5000 {
             let connection = connections.connection();

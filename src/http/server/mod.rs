@@ -25,6 +25,7 @@ use self::{
     connections::{Connection, Connections, Phase},
     stream::Timed,
 };
+use crate::telemetry::metrics::{Closed, Metrics};
 
 /// Limits of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,9 +63,15 @@ const KERNEL_BUFFER: u32 = 32 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves until `stop` is done, and then for `shutdown_delay` longer, while load balancers notice that `/ready` fails.
-/// Then it closes idle connections, finishes the requests in flight, and returns within `shutdown_grace`.
-pub async fn serve<E>(listener: TcpListener, app: E, limits: Limits, stop: impl Future<Output = ()>)
-where
+/// Then it closes idle connections, finishes the requests in flight, and returns within `shutdown_grace`. Counts the
+/// connections in these metrics.
+pub async fn serve<E>(
+    listener: TcpListener,
+    app: E,
+    limits: Limits,
+    metrics: Option<&'static Metrics>,
+    stop: impl Future<Output = ()>,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
     let app = Arc::new(app);
@@ -72,7 +79,11 @@ where
     // Accepted connections inherit these options from the listener.
     let socket = SockRef::from(&listener);
     drop(socket.set_tcp_nodelay(true).and_then(|()| socket.set_tcp_notsent_lowat(KERNEL_BUFFER)));
-    let connections = Arc::new(Connections::new(limits.connections, limits.unsent));
+    let connections = Arc::new(Connections::new(limits.connections, limits.unsent, metrics));
+    if let Some(metrics) = metrics {
+        let connections = connections.clone();
+        metrics.at_scrape(move |metrics| connections.report(metrics));
+    }
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true);
@@ -107,8 +118,12 @@ where
             async move { answer(&*app, request, addresses, &connection, limits.body).await }
         });
         let served = graceful.watch(http.serve_connection(stream, service));
+        let all = connections.clone();
         connections.spawn(connection, permit, async move {
             if let Err(error) = served.await {
+                if error.is_parse() {
+                    all.closed(Closed::Malformed, 1);
+                }
                 tracing::debug!(%error, "connection ended");
             }
         });

@@ -18,6 +18,7 @@ use super::{
     Limits,
     connections::{Connection, Connections, Phase},
 };
+use crate::telemetry::metrics::Closed;
 
 /// A stream that fails if the client is too slow. The deadline moves only when a read has to wait, so a busy connection
 /// resets one timer for each request.
@@ -58,12 +59,12 @@ impl Timed {
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (phase, number) = self.connection.phase();
-        let limit = match phase {
+        let (limit, reason) = match phase {
             Phase::Serving | Phase::Answering => return Poll::Pending,
             Phase::Closed => return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
-            Phase::New => self.limits.first_byte,
-            Phase::Header => self.limits.header,
-            Phase::Idle => self.limits.keep_alive,
+            Phase::New => (self.limits.first_byte, Closed::FirstByteTimeout),
+            Phase::Header => (self.limits.header, Closed::HeaderTimeout),
+            Phase::Idle => (self.limits.keep_alive, Closed::KeepAliveTimeout),
         };
         if self.armed != Some(number) {
             self.armed = Some(number);
@@ -72,6 +73,7 @@ impl Timed {
             self.deadline.as_mut().reset(now + limit);
         }
         ready!(self.deadline.as_mut().poll(cx));
+        self.connections.closed(reason, 1);
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -97,6 +99,7 @@ impl Timed {
             let taken = Duration::from_millis(milliseconds.try_into().unwrap_or(u64::MAX));
             let deadline = slow.since + self.limits.write + taken;
             if deadline <= Instant::now() {
+                self.connections.closed(Closed::WriteTimeout, 1);
                 // The kernel discards the bytes that it still buffers.
                 drop(self.stream.set_zero_linger());
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::{IdempotencyKey, Model};
 use crate::{
     db::DbError,
-    tasks::entity::{self, title_key},
+    tasks::{
+        entity::{self, title_key},
+        fields::Priority,
+    },
     timestamp::Timestamp,
 };
 
@@ -57,8 +60,10 @@ struct Answer {
     updated_at: Timestamp,
 }
 
+const NO_TAGS: &str = "[]";
+
 fn no_tags() -> String {
-    "[]".to_owned()
+    NO_TAGS.to_owned()
 }
 
 impl Model {
@@ -94,7 +99,7 @@ impl Model {
         };
         let answer = serde_json::to_string(&answer).map_err(|error| DbError::Internal(error.to_string()))?;
         let key = request.key.0.clone();
-        Ok(Self { user_id, key, fingerprint: fingerprint_of_0_1_0(task), answer, created_at })
+        Ok(Self { user_id, key, fingerprint: fingerprint_for_0_1_0(request, task), answer, created_at })
     }
 
     /// The task as the first request created it; `None` if `request`, which would create `task`, is a different
@@ -112,7 +117,7 @@ impl Model {
         }
         let same = match &answer.request {
             Some(first) => *first == request.fingerprint,
-            None => self.fingerprint == fingerprint_of_0_1_0(task),
+            None => self.fingerprint == fingerprint_for_0_1_0(request, task),
         };
         Ok(same.then(|| answer.into()))
     }
@@ -151,14 +156,18 @@ impl From<Answer> for entity::Model {
     }
 }
 
-/// The fingerprint of 0.1.0: the fields of the created task that it had.
-fn fingerprint_of_0_1_0(task: &entity::Model) -> String {
+/// The fingerprint that 0.1.0 compares: of the fields that it had. If the task uses a field that it did not have, another
+/// one, because no request to 0.1.0 can be the same.
+fn fingerprint_for_0_1_0(request: &Request, task: &entity::Model) -> String {
     #[derive(Serialize)]
     struct TaskCreate<'a> {
         title: &'a str,
         description: Option<&'a str>,
         completed: bool,
         due_date: Option<Timestamp>,
+    }
+    if task.priority != i32::from(Priority::None) || task.tags != NO_TAGS {
+        return request.fingerprint.clone();
     }
     let request = TaskCreate {
         title: &task.title,

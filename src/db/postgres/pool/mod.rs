@@ -40,6 +40,7 @@
 //! go on.
 
 mod lease;
+mod report;
 
 use std::{
     sync::{
