@@ -21,4 +21,5 @@ mod edge {
     mod monitoring;
     mod tokens;
     mod tools;
+    mod traces;
 }

@@ -24,7 +24,7 @@ use crate::{
     auth::Verifier,
     db::Db,
     openapi::{self, Contract, InvalidDocument, Outline, Version},
-    telemetry,
+    telemetry::{self, traces::RequestTrace},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,6 +104,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
+        let trace = RequestTrace::begin(request.headers());
         let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
         let mut cors = self.cors.exchange(&method, request.headers());
@@ -176,6 +177,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                 metrics.refusals(&code.to_string(), 1);
             }
         }
+        let (trace_id, span_id) = trace.ids().unzip();
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
@@ -185,6 +187,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                     status = response.status().as_u16(),
                     duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = id,
+                    trace_id = trace_id.map(tracing::field::display),
+                    span_id = span_id.map(tracing::field::display),
                     user = context.user().map(tracing::field::display),
                     cause,
                 )
