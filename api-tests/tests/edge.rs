@@ -3,6 +3,7 @@
 mod edge {
     mod attacks;
     mod cli;
+    mod collectors;
     mod configuration;
     mod connections;
     mod cors;

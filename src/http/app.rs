@@ -21,7 +21,7 @@ use super::{
     rate_limit::RateLimits,
 };
 use crate::{
-    auth::Verifier,
+    auth::{User, Verifier},
     db::Db,
     openapi::{self, Contract, InvalidDocument, Outline, Version},
     telemetry::{self, traces::RequestTrace},
@@ -104,7 +104,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
-        let trace = RequestTrace::begin(request.headers());
+        let trace = RequestTrace::begin(request.headers(), !HEALTH.contains(&request.uri().path()));
         let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
         let mut cors = self.cors.exchange(&method, request.headers());
@@ -123,7 +123,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
-            Ok(()) => AssertUnwindSafe(self.routes.call(request)).catch_unwind().await,
+            Ok(()) => AssertUnwindSafe(trace.within(self.routes.call(request))).catch_unwind().await,
             Err(problem) => Ok(Err(problem.into())),
         };
         let pattern = match &outcome {
@@ -170,10 +170,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         }
         let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
         let duration = started.elapsed();
+        // A preflight and `OPTIONS` are no refusals.
+        let code = code.filter(|code| response.status() == code.status());
         if let Some(metrics) = telemetry::metrics() {
             metrics.request(method.as_str(), pattern, response.status().as_str(), duration);
-            // A preflight and `OPTIONS` are no refusals.
-            if let Some(code) = code.filter(|code| response.status() == code.status()) {
+            if let Some(code) = code {
                 metrics.refusals(&code.to_string(), 1);
             }
         }
@@ -194,6 +195,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                 )
             };
         }
+        let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
+        trace.end(method.as_str(), pattern, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
         if cause.is_some() {
             log!(error);
         } else {
