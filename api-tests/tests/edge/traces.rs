@@ -243,3 +243,33 @@ fn no_span_has_a_token_a_secret_or_the_text_of_a_task_and_no_log_line_has_the_he
         }
     }
 }
+
+/// From the `traceparent` of a slow request to its cause, as the guide says.
+#[test]
+fn the_trace_of_a_slow_request_shows_its_cause() {
+    for database in [Sqlite, Postgres] {
+        let collector = Collector::start();
+        let server = start(database, &collector, &[]);
+        let alice = server.user("alice");
+        let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
+        let locked = server.hold_writes();
+        let caller = format!("00-{TRACE}-{SPAN}-01");
+        let request = alice.request(Method::DELETE, &path).header("traceparent", &caller);
+        assert_eq!(alice.send(request).status, 503);
+        drop(locked);
+        let line = server.wait_for_log(|line| (line["trace_id"] == TRACE).then(|| line.clone()));
+        let spans = stop(server, &collector);
+        let of_trace: Vec<_> = spans.iter().filter(|span| span.trace == TRACE).collect();
+        let [request, .., delete] = of_trace[..] else { panic!("{spans:?}") };
+        assert_eq!(
+            (line["span_id"].as_str(), delete.parent.as_str()),
+            (Some(request.id.as_str()), request.id.as_str())
+        );
+        assert_eq!((request.error.as_deref(), delete.name.as_str()), (line["cause"].as_str(), "DELETE"));
+        // The server waits for about a second.
+        let milliseconds = |span: &ExportedSpan| (span.time.1 - span.time.0) / 1_000_000;
+        assert!(line["duration_ms"].as_f64().unwrap() >= 900.0, "{line}");
+        assert!(milliseconds(delete) >= 900 && milliseconds(request) >= milliseconds(delete), "{of_trace:?}");
+        assert!(delete.get("db.query.text").starts_with("DELETE FROM") && delete.error.is_some(), "{delete:?}");
+    }
+}

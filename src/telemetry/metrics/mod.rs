@@ -158,6 +158,7 @@ impl Metrics {
             metrics.closed(closed, 0);
         }
         metrics.lost_lines(0);
+        metrics.lost_spans(0);
         Ok(metrics)
     }
 

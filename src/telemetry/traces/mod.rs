@@ -28,7 +28,7 @@ use rustls::RootCertStore;
 use tokio::runtime::Handle;
 
 use self::export::Queue;
-use super::metrics::{self, metrics};
+use super::metrics;
 
 /// Longest wait for the last spans to be exported, at the shutdown.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -77,9 +77,6 @@ pub fn start(config: Config, runtime: Handle) -> Result<(), String> {
         .with_resource(resource.build())
         .with_span_processor(export::processor(exporter, queue.clone()))
         .build();
-    if let Some(metrics) = metrics() {
-        metrics.lost_spans(0);
-    }
     tracing::info!(url = %export::address(&url), "exporting traces");
     TRACES.get_or_init(|| Traces { tracer: provider.tracer(env!("CARGO_PKG_NAME")), provider, queue });
     Ok(())
