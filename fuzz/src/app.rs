@@ -70,7 +70,7 @@ impl App {
             verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
             cors: Cors::of(vec![HeaderValue::from_static("https://app.example.com")]),
             stopping: Stopping::default(),
-            limits: BodyLimits { size: DEFAULT_BODY_LIMIT, time: Duration::from_secs(60) },
+            limits: BodyLimits { size: DEFAULT_BODY_LIMIT, time: Duration::from_mins(1) },
             rates: RateLimits {
                 user: Some(RateLimit::new("user", RATE)),
                 anonymous: Some(RateLimit::new("address", RATE)),

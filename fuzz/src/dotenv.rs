@@ -30,7 +30,7 @@ pub fn check(input: &[u8]) {
             keeps_secrets(Database::read(&mut settings));
             keeps_secrets(Serve::read(&mut settings));
             assert!(!settings.warnings().concat().contains(SECRET));
-            if let (Some(signer), Some(simple)) = (issuer, simple(input)) {
+            if let (Some(signer), Ok(simple)) = (issuer, simple(input)) {
                 assert_eq!(signer.issuer, simple);
             }
         }
@@ -53,14 +53,14 @@ fn keeps_secrets<T>(read: Result<T, ConfigError>) -> Option<T> {
     read.inspect_err(|error| assert!(!error.to_string().contains(SECRET), "{error}")).ok()
 }
 
-/// The issuer that dotenvy reads in a file without quotes and replacements, where the two should agree.
-fn simple(file: &[u8]) -> Option<Option<String>> {
-    let text = str::from_utf8(file).ok().filter(|text| !text.contains(['\'', '"', '\\', '$', '\u{feff}']))?;
-    let entries: Vec<_> = dotenvy::from_read_iter(text.as_bytes()).collect::<Result<_, _>>().ok()?;
+/// The issuer that dotenvy reads; an error for a file that the server reads in another way, or not for an issuer alone.
+fn simple(file: &[u8]) -> Result<Option<String>, ()> {
+    let text = str::from_utf8(file).map_err(drop)?;
+    let entries: Vec<_> = dotenvy::from_read_iter(file).collect::<Result<_, _>>().map_err(drop)?;
     // Without a URL of the auth server, whose origin would be the default.
-    if entries.iter().any(|(name, _)| name.ends_with("_URL")) {
-        return None;
+    if text.contains(['\'', '"', '\\', '$', '\u{feff}']) || entries.iter().any(|(name, _)| name.ends_with("_URL")) {
+        return Err(());
     }
     let issuer = entries.into_iter().rfind(|(name, _)| name == ISSUER).map(|(_, value)| value);
-    Some(issuer.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
+    Ok(issuer.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty()))
 }

@@ -76,7 +76,9 @@ fn fuzz(target: &str, check: fn(&[u8])) {
         check(input);
     };
     let corpus = corpus(target);
-    corpus.iter().for_each(|input| check(input));
+    for input in &corpus {
+        check(input);
+    }
     let mut random = StdRng::seed_from_u64(seed);
     let start = Instant::now();
     let mut count = 0;
