@@ -4,7 +4,7 @@ use std::{env, fs, sync::LazyLock};
 
 use clap::Command;
 use tempfile::TempDir;
-use todo_api::config::{self, ConfigError, Database, Serve, Settings, Signer};
+use todo_api::config::{self, Auth, ConfigError, Database, Serve, Settings, Signer};
 
 /// A part of all secrets in the corpus.
 const SECRET: &str = "hunter2";
@@ -27,6 +27,7 @@ pub fn check(input: &[u8]) {
         Err(error) => assert!(!error.contains(SECRET), "{error}"),
         Ok(mut settings) => {
             let issuer = keeps_secrets(Signer::read(&mut settings));
+            keeps_secrets(Auth::read(&mut settings));
             keeps_secrets(Database::read(&mut settings));
             keeps_secrets(Serve::read(&mut settings));
             assert!(!settings.warnings().concat().contains(SECRET));
@@ -45,7 +46,7 @@ pub fn check(input: &[u8]) {
 
 fn settings(file: &[u8]) -> Result<Settings, String> {
     fs::write(FOLDER.path().join(".env"), file).unwrap();
-    let options = config::options(&[config::DATABASE, config::LANES, config::SIGNER, config::SERVE]);
+    let options = config::options(&[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]);
     Settings::of(Command::new("todo-api").args(options).get_matches_from(["todo-api"]))
 }
 
