@@ -77,6 +77,12 @@ deny: ## Check the crates: licences, sources and known vulnerabilities; builds c
 	target/tools/bin/cargo-deny check
 	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
 
+.PHONY: fuzz
+fuzz: ## Fuzz everything that reads text from outside, a minute for each kind of text; builds cargo-fuzz once
+	@scripts/require cargo c++ cc
+	cargo install --quiet --locked --root target/tools --version 0.13.1 cargo-fuzz
+	fuzz/run
+
 .PHONY: openapi
 openapi: ## Regenerate openapi.yaml from the annotated types
 	cargo run --quiet -- openapi > openapi.yaml.new

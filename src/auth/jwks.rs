@@ -234,8 +234,12 @@ impl Jwks {
         turn.last.is_some_and(|fetch| fetch.succeeded)
     }
 
-    /// Replaces the set. Every verification reads it, so nothing else happens under the lock.
-    fn take(&self, document: Vec<u8>) -> Result<(), String> {
+    /// Replaces the set, as a fetch does that got this document.
+    ///
+    /// # Errors
+    ///
+    /// If it is no set, or the first one and without a usable key.
+    pub fn take(&self, document: Vec<u8>) -> Result<(), String> {
         let last = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(keys, _)| keys.clone());
         let keys = match last {
             // The same set keeps its verified tokens.
@@ -252,6 +256,7 @@ impl Jwks {
                 Arc::new(keys)
             }
         };
+        // Every verification reads it, so nothing else happens under the lock.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some((keys, Instant::now()));
         Ok(())
     }
@@ -277,7 +282,7 @@ impl KeySet {
         struct JwkSet {
             keys: Vec<Value>,
         }
-        let set: JwkSet = serde_json::from_slice(&document).map_err(|_| "the response is not a JWK Set".to_owned())?;
+        let set: JwkSet = super::object(&document).ok_or("the response is not a JWK Set")?;
         let jwks = set.keys.into_iter().filter_map(|mut jwk| {
             let name = jwk.get("alg").and_then(Value::as_str).map(|name| Value::from(key::eddsa(name)));
             if let (Some(own), Some(name)) = (jwk.get_mut("alg"), name) {

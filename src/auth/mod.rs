@@ -7,11 +7,14 @@ mod token;
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 pub use self::{
     jwks::{Freshness, Jwks},
     key::{InvalidSecret, Key, Secret},
     token::{TokenError, Verifier, check_subject, sign},
 };
+
 /// A user with a verified token. Only [`Verifier`] creates one.
 #[derive(Debug, Clone)]
 pub struct User(Arc<str>);
@@ -28,4 +31,12 @@ impl std::fmt::Display for User {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Parses a JSON object; `None` for anything else. serde alone also accepts a list for a struct.
+fn object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(json).ok()
 }

@@ -10,7 +10,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{
     Deserialize, Deserializer, Serialize,
-    de::{self, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor},
+    de::{self, DeserializeOwned, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 
 use super::{Jwks, Key, Secret, User, jwks::Verified, key};
@@ -334,14 +334,10 @@ pub fn sign(
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
+fn decode<T: DeserializeOwned>(part: &str) -> Result<T, TokenError> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
-    // serde also accepts a list for a struct, but both parts must be objects (RFC 7515, section 4; RFC 7519, section
-    // 7.2).
-    if json.trim_ascii_start().first() != Some(&b'{') {
-        return Err(TokenError::Malformed);
-    }
-    serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)
+    // Both parts must be objects (RFC 7515, section 4; RFC 7519, section 7.2).
+    super::object(&json).ok_or(TokenError::Malformed)
 }
 
 /// Distinguishes a member that is `null` from a missing one.

@@ -51,8 +51,10 @@ impl Dotenv {
             let line = 1 + bytes.iter().take(error.valid_up_to()).filter(|byte| **byte == b'\n').count();
             format!("{} is not UTF-8", place(&path, line))
         })?;
-        // dotenvy would replace a `$` and a name with the value of that variable.
-        let dollar = ('\u{e000}'..='\u{f8ff}').find(|c| !text.contains(*c)).unwrap_or('\u{fffd}');
+        let mut unused = ('\u{e000}'..='\u{f8ff}').filter(|c| !text.contains(*c));
+        // dotenvy would replace a `$` and a name with the value of that variable. It would not see the end of a value in
+        // single quotes after a `\`, which has no meaning there.
+        let [dollar, backslash] = [(); 2].map(|()| unused.next().unwrap_or('\u{fffd}'));
         let text = text.trim_start_matches('\u{feff}').replace('$', dollar.encode_utf8(&mut [0; 4]));
         let lines: Vec<&str> = text.lines().collect();
         let mut values = HashMap::new();
@@ -60,10 +62,14 @@ impl Dotenv {
         while let Some((first, below)) = rest.split_first() {
             let line = lines.len() - below.len();
             // dotenvy alone would also read on after an apostrophe in the middle of a value.
-            let quoted = first.split_once('=').is_some_and(|(_, value)| value.trim_start().starts_with(['"', '\'']));
-            let most = if quoted { rest.len() } else { 1 };
+            let value = first.split_once('=').map_or("", |(_, value)| value.trim_start());
+            let single = value.starts_with('\'');
+            let most = if single || value.starts_with('"') { rest.len() } else { 1 };
             let entry = (1..=most).find_map(|count| {
-                let text = rest.get(..count)?.join("\n");
+                let mut text = rest.get(..count)?.join("\n");
+                if single {
+                    text = text.replace('\\', backslash.encode_utf8(&mut [0; 4]));
+                }
                 let entry = dotenvy::from_read_iter(text.as_bytes()).next().transpose().ok()?;
                 let is_clear = entry.as_ref().is_none_or(|(_, value)| is_literal(&text, value));
                 Some((entry.map(|(name, value)| (name, if is_clear { Ok(value) } else { Err(line) })), count))
@@ -72,7 +78,7 @@ impl Dotenv {
             let place = || place(&path, line);
             match (entry, name(first)) {
                 (Some((Some((name, value)), _)), _) => {
-                    drop(values.insert(name, value.map(|value| value.replace(dollar, "$"))));
+                    drop(values.insert(name, value.map(|value| value.replace(dollar, "$").replace(backslash, "\\"))));
                 }
                 (Some((None, _)), _) => {}
                 (None, _) if first.trim().is_empty() => {}
@@ -135,6 +141,8 @@ mod tests {
             ("SECRET=\"a $B # 'c'\"", "a $B # 'c'"),
             ("SECRET=\" a\"", " a"),
             ("SECRET='a\nb'\nB=2", "a\nb"),
+            ("SECRET='a\\'\nB=2", "a\\"),
+            ("SECRET='a\\\\b\\\nc\\' # x", "a\\\\b\\\nc\\"),
             ("B=\"a\\\"\nSECRET=b\"\nSECRET=c", "c"),
             ("A.b-c=1\nB=of another program\nC=\"\\q\"\nSECRET=a", "a"),
         ] {

@@ -216,6 +216,7 @@ fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_ke
         (Reply::Bytes(chunked.into()), "length limit exceeded"),
         (Reply::http("200 OK", "", "<html>"), "the response is not a JWK Set"),
         (Reply::json(&json!([])), "the response is not a JWK Set"),
+        (Reply::json(&json!([[]])), "the response is not a JWK Set"),
         (Reply::json(&json!({ "keys": {} })), "the response is not a JWK Set"),
         (Reply::json(&json!({ "keys": [] })), "there is no key that verifies"),
         (Reply::json(&json!({ "keys": [{ "kty": "oct", "k": "AAAA" }, 1, null] })), "there is no key that verifies"),
