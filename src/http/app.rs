@@ -104,7 +104,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
-        let trace = RequestTrace::begin(request.headers(), !HEALTH.contains(&request.uri().path()));
+        let trace = RequestTrace::begin(request.method(), request.headers(), !HEALTH.contains(&request.uri().path()));
         let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
         let mut cors = self.cors.exchange(&method, request.headers());
@@ -196,7 +196,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             };
         }
         let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
-        trace.end(method.as_str(), pattern, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
+        trace.end(pattern, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
         if cause.is_some() {
             log!(error);
         } else {

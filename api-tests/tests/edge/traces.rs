@@ -1,5 +1,11 @@
 //! `traceparent` in the log, and the spans that a real collector gets.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
 use api_tests::{
     Collector,
     Database::{self, Postgres, Sqlite},
@@ -7,6 +13,7 @@ use api_tests::{
 };
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::{Value, json};
+use socket2::SockRef;
 
 use super::jwks;
 
@@ -272,4 +279,26 @@ fn the_trace_of_a_slow_request_shows_its_cause() {
         assert!(milliseconds(delete) >= 900 && milliseconds(request) >= milliseconds(delete), "{of_trace:?}");
         assert!(delete.get("db.query.text").starts_with("DELETE FROM") && delete.error.is_some(), "{delete:?}");
     }
+}
+
+#[test]
+fn a_request_whose_client_disconnects_is_exported_too() {
+    let collector = Collector::start();
+    let server = start(Sqlite, &collector, &[]);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = format!("Host: x\r\ntraceparent: 00-{TRACE}-{SPAN}-01\r\nAuthorization: Bearer {}", token("alice"));
+    let body = "Content-Type: application/json\r\nContent-Length: 9\r\nExpect: 100-continue";
+    write!(stream, "POST /api/tasks HTTP/1.1\r\n{head}\r\n{body}\r\n\r\n").unwrap();
+    // The server waits for the body now.
+    let mut asked = [0; 25];
+    stream.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    // A reset, which hyper takes as a disconnect.
+    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
+    let spans = stop(server, &collector);
+    let [request] = spans.iter().filter(|span| span.trace == TRACE).collect::<Vec<_>>()[..] else {
+        panic!("{spans:?}")
+    };
+    assert!(request.name.starts_with("POST") && request.get("http.request.method") == "POST", "{request:?}");
 }

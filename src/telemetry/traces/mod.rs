@@ -23,7 +23,7 @@ use opentelemetry_sdk::{
     Resource,
     trace::{Sampler, SdkTracer, SdkTracerProvider, Span},
 };
-use poem::http::{HeaderMap, Uri};
+use poem::http::{HeaderMap, Method, Uri};
 use rustls::RootCertStore;
 use tokio::runtime::Handle;
 
@@ -95,22 +95,23 @@ pub fn end() {
 #[derive(Debug)]
 pub struct RequestTrace {
     caller: Option<SpanContext>,
-    /// Has the span of the request.
+    method: &'static str,
+    /// Has the span of the request. It ends with the last reference, if the client disconnects.
     context: Option<Context>,
 }
 
 impl RequestTrace {
-    /// Begins the span of a request with these headers, if it `is_traced` and traces are on.
+    /// Begins the span of a request, if it `is_traced` and traces are on.
     #[must_use]
-    pub fn begin(headers: &HeaderMap, is_traced: bool) -> Self {
-        let caller = caller::span(headers);
+    pub fn begin(method: &Method, headers: &HeaderMap, is_traced: bool) -> Self {
+        let (caller, method) = (caller::span(headers), metrics::known_method(method.as_str()));
         let context = TRACES.get().filter(|_| is_traced).map(|Traces { tracer, .. }| {
-            let parent =
-                caller.clone().map_or_else(Context::new, |caller| Context::new().with_remote_span_context(caller));
-            let span = tracer.span_builder("HTTP").with_kind(SpanKind::Server).start_with_context(tracer, &parent);
-            parent.with_span(span)
+            let parent = caller.clone().map_or_else(Context::new, |span| Context::new().with_remote_span_context(span));
+            let attributes = [KeyValue::new("http.request.method", method), KeyValue::new("url.scheme", "http")];
+            let span = tracer.span_builder(method).with_kind(SpanKind::Server).with_attributes(attributes);
+            parent.with_span(span.start_with_context(tracer, &parent))
         });
-        Self { caller, context }
+        Self { caller, method, context }
     }
 
     /// Does the work of the request: spans that begin in it are children of this one.
@@ -130,30 +131,22 @@ impl RequestTrace {
     }
 
     /// Ends the span. `route` is a pattern of the router, `error` the code of the answer's error.
-    pub fn end(
-        &self,
-        method: &str,
-        route: Option<&str>,
-        status: u16,
-        user: Option<&str>,
-        error: Option<&str>,
-        cause: Option<&str>,
-    ) {
+    pub fn end(&self, route: Option<&str>, status: u16, user: Option<&str>, error: Option<&str>, cause: Option<&str>) {
         let Some(context) = &self.context else { return };
         let span = context.span();
         if !span.is_recording() {
             return;
         }
-        let method = metrics::known_method(method);
-        span.update_name(route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}")));
-        span.set_attribute(KeyValue::new("http.request.method", method));
-        span.set_attribute(KeyValue::new("url.scheme", "http"));
-        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
-        let texts = [("http.route", route), ("user.id", user), ("error.type", error)];
-        for (name, text) in texts.into_iter().filter_map(|(name, text)| Some((name, text?))) {
-            span.set_attribute(KeyValue::new(name, text.to_owned()));
+        if let Some(route) = route {
+            span.update_name(format!("{} {route}", self.method));
         }
-        // An error of the client is none of the server.
+        span.set_attribute(KeyValue::new("http.response.status_code", i64::from(status)));
+        for (name, text) in [("http.route", route), ("user.id", user), ("error.type", error)] {
+            if let Some(text) = text {
+                span.set_attribute(KeyValue::new(name, text.to_owned()));
+            }
+        }
+        // A mistake of the client is no failure of the server.
         if status >= 500 {
             span.set_status(Status::error(cause.unwrap_or_default().to_owned()));
         }
