@@ -116,3 +116,9 @@ bench: ## Measure throughput, latencies, CPU time and memory on both databases, 
 bench-check: ## Count instructions per request; fails if a count is 3 % above bench/instructions/figures.json
 	@scripts/require cargo cc python3 valgrind
 	bench/instructions/check
+
+.PHONY: soak
+soak: ## Run the server for an hour under load with faults on both databases; fails if it loses a write or leaks
+	@scripts/require cargo cc postgres python3 unshare
+	cargo build --release --package todo-api
+	bench/soak

@@ -1,6 +1,7 @@
 // Faults of the operating system, preloaded into the server under test:
 //   FAULT_LOCK_PAUSE_US  a random pause of up to this many microseconds before each lock of a file
 //   FAULT_CLOCK_S        seconds by which the clock is ahead, or behind if negative
+//   FAULT_CLOCK          a file with such a number (8 bytes), which may change at any time
 //   FAULT_SYNC           while a file with this name exists, fsync and fdatasync fail
 //   FAULT_WRITE          while a file with this name exists, write fails
 //                        (with the errno in that file, or EIO; after it, the file may have the suffix of the names of
@@ -10,9 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -77,11 +80,26 @@ ssize_t pwrite64(int file, const void *bytes, size_t count, off64_t offset) {
   return fails("FAULT_WRITE", file) ? -1 : real(file, bytes, count, offset);
 }
 
+static int64_t step_of_clock(void) {
+  static const volatile int64_t *step;
+  const char *name = getenv("FAULT_CLOCK");
+  if (!name) return 0;
+  if (!step) {
+    int file = open(name, O_RDONLY | O_CLOEXEC);
+    void *memory = mmap(NULL, sizeof *step, PROT_READ, MAP_SHARED, file, 0);
+    close(file);
+    if (memory == MAP_FAILED) abort();
+    step = memory;
+  }
+  return *step;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now) {
   static int (*real)(clockid_t, struct timespec *);
   if (!real) real = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
   int result = real(clock, now);
   const char *ahead = getenv("FAULT_CLOCK_S");
   if (ahead && clock == CLOCK_REALTIME) now->tv_sec += atoi(ahead);
+  if (clock == CLOCK_REALTIME) now->tv_sec += step_of_clock();
   return result;
 }

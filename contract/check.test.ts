@@ -141,7 +141,7 @@ test.concurrent.for<[what: string, edit: Edit, ...findings: string[]]>([
   ],
   [
     "a response enum is widened, which a client may tell apart to the last",
-    (api) => schema(api, "ProblemCode").enum.push("rate_limited"),
+    (api) => schema(api, "ProblemCode").enum.push("task_locked"),
     `enum-values-added ${SCHEMAS}/ProblemCode/enum`,
   ],
   [
@@ -243,7 +243,7 @@ test.concurrent.for<[what: string, edit: Edit]>([
     "a response header is added",
     (api) => (tasks(api).get.responses["200"].headers.ETag = { schema: { type: "string" } }),
   ],
-  ["a status is added", (api) => (tasks(api).get.responses["429"] = { description: "Too many requests." })],
+  ["a status is added", (api) => (tasks(api).get.responses["410"] = { description: "The tasks are gone." })],
   ["a request enum is widened", (api) => schema(api, "TaskSort").enum.push("updated_at")],
   ["a response enum is narrowed", (api) => remove(schema(api, "ProblemCode").enum, "request_timeout")],
   ["a maxLength is raised", (api) => (schema(api, "TaskCreate").properties.description.maxLength = 2000)],

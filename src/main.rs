@@ -131,8 +131,8 @@ fn print_last_line(line: &str) {
 /// The command line. Each command has the variables that it uses as options.
 fn command_line() -> clap::Command {
     let variables: [(&str, &[&[&config::Variable]]); 4] = [
-        ("dev", &[config::SIGNER, config::AUTH, config::SERVE]),
-        ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE]),
+        ("dev", &[config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
+        ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
         ("migrate", &[config::DATABASE]),
         ("token", &[config::SIGNER]),
     ];

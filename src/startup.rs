@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{
     net::TcpListener,
+    runtime::Handle,
     signal::unix::{SignalKind, signal},
     time::timeout,
 };
@@ -172,6 +173,10 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     if let Some(metrics) = serve.metrics {
         serve_metrics(metrics, &db).await?;
     }
+    if let Some(traces) = serve.traces {
+        let started = telemetry::traces::start(traces, Handle::current());
+        started.map_err(|error| misuse(format!("OTEL_EXPORTER_OTLP_ENDPOINT: {error}")))?;
+    }
     let stopped = stop_signal().map_err(failure)?;
     let stop = async move {
         stopped.await;
@@ -196,7 +201,9 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
         () = server::serve(listener, app, limits, telemetry::metrics(), stop) => {}
     }
     keys.abort();
-    db.close().map_err(failure)?;
+    let closed = db.close();
+    telemetry::traces::end();
+    closed.map_err(failure)?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -1,9 +1,12 @@
-//! The trusted authorities of TLS connections that this server opens.
+//! TLS connections that this server opens, and the authorities that they trust.
 
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, path::Path, sync::Arc};
 
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::{
-    RootCertStore,
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
 
@@ -22,4 +25,17 @@ pub(crate) fn authorities(file: Option<&Path>) -> Result<RootCertStore, String> 
         roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
     }
     if roots.is_empty() { Err(refused(&"contains no certificate")) } else { Ok(roots) }
+}
+
+/// Connects to servers over HTTP and HTTPS. For https, it trusts these authorities.
+///
+/// # Errors
+///
+/// If TLS cannot be set up.
+pub(crate) fn connector(authorities: RootCertStore) -> Result<HttpsConnector<HttpConnector>, rustls::Error> {
+    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(authorities)
+        .with_no_client_auth();
+    Ok(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build())
 }

@@ -2,6 +2,7 @@
 //! against the committed document.
 
 mod client;
+mod collector;
 mod document;
 mod issuer;
 mod place;
@@ -18,6 +19,7 @@ pub use reqwest::Method;
 
 pub use self::{
     client::{Answer, Client},
+    collector::{Collector, ExportedSpan},
     document::Document,
     issuer::{Issuer, Reply},
     place::Database,

@@ -3,6 +3,7 @@
 mod edge {
     mod attacks;
     mod cli;
+    mod collectors;
     mod configuration;
     mod connections;
     mod cors;
@@ -21,4 +22,5 @@ mod edge {
     mod monitoring;
     mod tokens;
     mod tools;
+    mod traces;
 }

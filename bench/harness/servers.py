@@ -38,22 +38,45 @@ def _sqlite():
         yield Database(f"sqlite://{folder}/bench.db?mode=rwc", pathlib.Path(folder))
 
 
+class Cluster:
+    """A PostgreSQL cluster, started by a script that the tests use, too."""
+
+    def __init__(self, environment=None):
+        # Its own session: Ctrl-C must not end it before its clients. The end of its input does.
+        command = ROOT / "api-tests" / "postgres-cluster"
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        environment = {**os.environ, **(environment or {})}
+        self.process = subprocess.Popen([command], text=True, start_new_session=True, env=environment, **pipes)
+        line = self.process.stdout.readline().split()
+        if not line:
+            self.stop()
+            raise SystemExit("PostgreSQL did not start")
+        self.port, self.folder = int(line[0]), pathlib.Path(line[1])
+
+    def tell(self, command):
+        """Sends `stop`, `crash`, `start`, `freeze` or `thaw`, and waits until it is done."""
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        if self.process.stdout.readline() != "done\n":
+            raise SystemExit(f"PostgreSQL could not {command}")
+
+    def url(self, database="postgres"):
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}?sslmode=disable"
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
 @contextlib.contextmanager
 def _postgres():
-    # Its own session: Ctrl-C must not end it before its clients. The end of its input does.
-    command = ROOT / "api-tests" / "postgres-cluster"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    cluster = subprocess.Popen([command], text=True, start_new_session=True, **pipes)
+    cluster = Cluster()
     try:
-        line = cluster.stdout.readline().split()
-        if not line:
-            raise SystemExit("PostgreSQL did not start")
         with tempfile.TemporaryDirectory() as folder:
-            url = f"postgresql://postgres@127.0.0.1:{line[0]}/postgres?sslmode=disable"
-            yield Database(url, pathlib.Path(folder), cluster.pid)
+            yield Database(cluster.url(), pathlib.Path(folder), cluster.process.pid)
     finally:
-        cluster.stdin.close()
-        cluster.wait()
+        cluster.stop()
 
 
 DATABASES = {"sqlite": _sqlite, "postgres": _postgres}
@@ -62,22 +85,21 @@ DATABASES = {"sqlite": _sqlite, "postgres": _postgres}
 class Server:
     """A process on a free port. Its log stays in memory, so it needs no disk and no other process."""
 
-    def __init__(self, binary, database, secret):
+    def __init__(self, binary, database, secret, environment=None, wrapper=()):
         self.database = database
         self.log = os.memfd_create("log")
-        environment = {"BETTER_AUTH_SECRET": secret, "DATABASE_URL": database.url, "PORT": "0", "LOG_FORMAT": "json"}
-        command = [binary, "serve"]
+        base = {"BETTER_AUTH_SECRET": secret, "DATABASE_URL": database.url, "PORT": "0", "LOG_FORMAT": "json"}
+        environment = base | (environment or {})
+        command = [*wrapper, binary, "serve"]
         self.process = subprocess.Popen(command, cwd=database.folder, env=environment, stderr=self.log)
-        try:
-            self.address = self._find_address()
-        except BaseException:
-            self.stop()
-            raise
+        self.address = None
 
-    def _find_address(self):
+    def find_address(self):
+        """Waits until the server listens."""
         for _ in range(60_000):
             if found := re.search(rb'"address":"([\d.]+):(\d+)"', os.pread(self.log, 1 << 16, 0)):
-                return found[1].decode(), int(found[2])
+                self.address = found[1].decode(), int(found[2])
+                return
             if self.process.poll() is not None:
                 break
             time.sleep(0.001)
@@ -102,6 +124,9 @@ class Server:
         os.ftruncate(self.log, 0)
         os.lseek(self.log, 0, os.SEEK_SET)
 
+    def log_size(self):
+        return os.fstat(self.log).st_size
+
     def log_tail(self, pattern=rb'"status":[45]'):
         """The last lines with that pattern: by default, of requests that failed."""
         lines = os.pread(self.log, os.fstat(self.log).st_size, 0).splitlines()
@@ -113,6 +138,7 @@ def serve(binary, database, secret=SECRET):
     """A server during the `with`. It is an error if it ends before."""
     server = Server(binary, database, secret)
     try:
+        server.find_address()
         yield server
         if (status := server.process.poll()) is not None:
             raise SystemExit(f"the server ended with status {status}: {server.log_tail(rb'')}")

@@ -43,7 +43,7 @@ test("only a list has a total", async () => {
 });
 
 test("each operation has its own statuses", async () => {
-  expectTypeOf<Answer<"listTasks">["status"]>().toEqualTypeOf<200 | 400 | 401 | 422 | 500 | 503>();
+  expectTypeOf<Answer<"listTasks">["status"]>().toEqualTypeOf<200 | 400 | 401 | 422 | 429 | 500 | 503>();
   expectTypeOf<Answer<"createTask">["status"]>().extract<201 | 204 | 404 | 409 | 412>().toEqualTypeOf<201 | 409>();
   expectTypeOf<Answer<"updateTask">["status"]>().extract<201 | 304 | 404 | 409 | 412>().toEqualTypeOf<404 | 412>();
   expectTypeOf<Answer<"deleteTask">["status"]>().extract<200 | 204 | 408 | 412>().toEqualTypeOf<204 | 412>();

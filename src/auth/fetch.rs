@@ -1,15 +1,20 @@
 //! A GET over HTTP or HTTPS that does not trust its server: no redirects, and limits of time and size.
 
-use std::{error::Error, net::IpAddr, sync::Arc, time::Duration};
+use std::{error::Error, net::IpAddr, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
 use poem::http::{Request, StatusCode, Uri, header};
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::RootCertStore;
+
+use crate::{
+    telemetry::traces::{self, ClientSpan},
+    tls,
+};
 
 /// Time limit from the name lookup to the last byte.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -26,11 +31,7 @@ pub(super) struct Source {
 impl Source {
     /// A source. For https, it trusts these authorities.
     pub(super) fn new(uri: Uri, authorities: RootCertStore) -> Result<Self, rustls::Error> {
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(authorities)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let connector = tls::connector(authorities)?;
         // Usually minutes pass between two requests, so it keeps no connections.
         let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Ok(Self { uri, client })
@@ -56,17 +57,20 @@ impl Source {
     ///
     /// The reason, if the answer is not a complete 200 within the limits.
     pub(super) async fn get(&self) -> Result<Vec<u8>, String> {
-        let answer = tokio::time::timeout(TIMEOUT, self.ask()).await;
-        answer.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())))
+        let mut span = traces::fetch(&self.uri);
+        let answer = tokio::time::timeout(TIMEOUT, self.ask(&mut span)).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TIMEOUT.as_secs())));
+        answer.inspect_err(|error| span.fail("_OTHER", error))
     }
 
-    async fn ask(&self) -> Result<Vec<u8>, String> {
+    async fn ask(&self, span: &mut ClientSpan) -> Result<Vec<u8>, String> {
         let request = Request::get(&self.uri)
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .header(header::USER_AGENT, concat!("todo-api/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .map_err(|error| error.to_string())?;
         let answer = self.client.request(request).await.map_err(|error| root(&error))?;
+        span.set("http.response.status_code", i64::from(answer.status().as_u16()));
         if answer.status() != StatusCode::OK {
             let redirect = if answer.status().is_redirection() { ", and redirects are not followed" } else { "" };
             return Err(format!("the answer was {}{redirect}", answer.status()));

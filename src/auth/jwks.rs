@@ -44,7 +44,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::{Key, TokenError, User, fetch::Source, key};
-use crate::telemetry;
+use crate::telemetry::{self, traces};
 
 /// Unknown keys cause on average at most one fetch in this time…
 const PAUSE: Duration = Duration::from_secs(15);
@@ -180,12 +180,12 @@ impl Jwks {
         if conclusive.is_none() && turn.may_fetch() {
             let jwks = self.clone();
             // In its own task, which owns the turn: the client may disconnect, and other requests wait for this fetch.
-            let fetch = tokio::spawn(async move {
+            let fetch = tokio::spawn(traces::carry(async move {
                 if let Some(last) = turn.last {
                     tokio::time::sleep(GATHER.saturating_sub(last.began.elapsed())).await;
                 }
                 jwks.fetch(&mut turn).await
-            });
+            }));
             let fetched = fetch.await.unwrap_or(false);
             self.note_missing(id, fetched);
         } else {

@@ -9,12 +9,13 @@ use std::{
 };
 
 use poem::http::Uri;
+use rustls::RootCertStore;
 use url::Url;
 
 use super::{ConfigError, Settings, Variable};
 use crate::{
     auth::{Freshness, InvalidSecret, Jwks, Secret},
-    host, tls,
+    tls,
 };
 
 const DEV_SECRET: &str = "data/dev-secret";
@@ -55,10 +56,13 @@ const AUTH_JWKS_REFRESH: Variable = Variable::new(
 .default("10m");
 const AUTH_JWKS_STALE: Variable =
     Variable::new("AUTH_JWKS_STALE", "DURATION", "Lifetime of the keys without a successful fetch").default("1h");
-const SSL_CERT_FILE: Variable =
-    Variable::new("SSL_CERT_FILE", "FILE", "PEM file of the certificate authorities to trust when fetching the keys")
-        .absent("Mozilla's list")
-        .example("/etc/ssl/certs/ca-certificates.crt");
+const SSL_CERT_FILE: Variable = Variable::new(
+    "SSL_CERT_FILE",
+    "FILE",
+    "PEM file of the certificate authorities to trust when fetching the keys and exporting traces",
+)
+.absent("Mozilla's list")
+.example("/etc/ssl/certs/ca-certificates.crt");
 
 /// The variables of [`Signer`].
 pub const SIGNER: &[&Variable] = &[&BETTER_AUTH_SECRET, &BETTER_AUTH_URL, &AUTH_JWKS_URL, &AUTH_ISSUER, &AUTH_AUDIENCE];
@@ -107,7 +111,7 @@ impl Signer {
         };
         let refused = |InvalidSecret(problem)| BETTER_AUTH_SECRET.invalid(problem);
         let secret = secret.map(Secret::new).transpose().map_err(refused)?;
-        let (base, jwks) = (address(settings, &BETTER_AUTH_URL)?, address(settings, &AUTH_JWKS_URL)?);
+        let (base, jwks) = (settings.address(&BETTER_AUTH_URL)?, settings.address(&AUTH_JWKS_URL)?);
         // Better Auth uses the origin as `iss` and `aud`, in the form of the URL standard.
         let origin = base.as_ref().or(jwks.as_ref()).map(|url| url.origin().ascii_serialization());
         Ok(Self {
@@ -164,27 +168,17 @@ fn published(jwks: &Url, settings: &mut Settings) -> Result<Jwks, ConfigError> {
     if stale <= refresh {
         return Err(AUTH_JWKS_STALE.invalid("is not longer than AUTH_JWKS_REFRESH"));
     }
-    let file = settings.get(&SSL_CERT_FILE)?;
-    let authorities = tls::authorities(file.as_deref().map(Path::new))
-        .map_err(|error| SSL_CERT_FILE.invalid(format!("cannot be used: {error}")))?;
+    let authorities = authorities(settings)?;
     let wrong = |error: &dyn Display| AUTH_JWKS_URL.invalid(format!("cannot be used: {error}"));
     let uri = Uri::try_from(jwks.as_str()).map_err(|error| wrong(&error))?;
     Jwks::new(uri, authorities, Freshness { refresh, stale }).map_err(|error| wrong(&error))
 }
 
-/// The URL of a variable. Rejects an `@`, because a part of a password could be taken as the host, which is logged.
-fn address(settings: &mut Settings, variable: &Variable) -> Result<Option<Url>, ConfigError> {
-    let Some(value) = settings.get(variable)? else { return Ok(None) };
-    if value.contains('@') {
-        return Err(variable.invalid("has an @, though no user and password belong there"));
-    }
-    let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && host::is_possible(url);
-    let problem = "is not an http:// or https:// URL with the name or IP address of a host";
-    let url = value.parse().ok().filter(is_web).ok_or_else(|| variable.invalid(problem))?;
-    if url.fragment().is_some() {
-        return Err(variable.invalid("has a fragment: leave out the # and everything after it"));
-    }
-    Ok(Some(url))
+/// The certificate authorities to trust.
+pub(super) fn authorities(settings: &mut Settings) -> Result<RootCertStore, ConfigError> {
+    let file = settings.get(&SSL_CERT_FILE)?;
+    tls::authorities(file.as_deref().map(Path::new))
+        .map_err(|error| SSL_CERT_FILE.invalid(format!("cannot be used: {error}")))
 }
 
 /// The secret of `dev`: random, created once, readable only for its owner.

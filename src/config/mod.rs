@@ -5,6 +5,7 @@ mod database;
 mod dotenv;
 mod serve;
 mod settings;
+mod traces;
 mod variable;
 
 use std::fmt;
@@ -14,6 +15,7 @@ pub use self::{
     database::{DATABASE, Database, LANES},
     serve::{DEFAULT_BODY_LIMIT, SERVE, Serve},
     settings::{Settings, options},
+    traces::TRACES,
     variable::Variable,
 };
 

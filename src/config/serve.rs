@@ -6,14 +6,14 @@ use ipnet::IpNet;
 use poem::http::HeaderValue;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
-use super::{ConfigError, Settings, Variable};
+use super::{ConfigError, Settings, Variable, traces};
 use crate::{
     http::{
         BodyLimits, RateLimit, RateLimits, TrustedProxies,
         cors::{self, Cors},
         server::Limits,
     },
-    telemetry::Format,
+    telemetry::{Format, traces::Config as Traces},
 };
 
 const DEV_ORIGIN: &str = "http://localhost:3000";
@@ -153,6 +153,8 @@ pub struct Serve {
     pub log_filter: EnvFilter,
     /// Address to serve metrics at; none turns them off.
     pub metrics: Option<SocketAddr>,
+    /// Where to export traces to; none turns the export off.
+    pub traces: Option<Traces>,
     /// Limits of connections.
     pub limits: Limits,
     /// Limits of request bodies.
@@ -200,6 +202,7 @@ impl Serve {
             log_format,
             log_filter: log_filter(&settings.get(&RUST_LOG)?.unwrap_or_default())?,
             metrics,
+            traces: traces::read(settings)?,
             limits: Limits {
                 connections: settings.number(&MAX_CONNECTIONS, 1_000_000)?,
                 first_byte: settings.timeout(&FIRST_BYTE_TIMEOUT)?,

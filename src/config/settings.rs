@@ -7,8 +7,10 @@ use std::{
 };
 
 use clap::{Arg, ArgMatches};
+use url::Url;
 
 use super::{ConfigError, dotenv::Dotenv, variable::Variable};
+use crate::host;
 
 /// The options of a command with these variables.
 #[must_use]
@@ -48,6 +50,21 @@ impl Settings {
             None => self.file.get(variable)?.filter(is_set),
         };
         Ok(value.map(|value| self.plain(variable, &value)).or_else(|| variable.default.map(str::to_owned)))
+    }
+
+    /// The URL of a variable. Rejects an `@`, because a part of a password could be taken as the host, which is logged.
+    pub(super) fn address(&mut self, variable: &Variable) -> Result<Option<Url>, ConfigError> {
+        let Some(value) = self.get(variable)? else { return Ok(None) };
+        if value.contains('@') {
+            return Err(variable.invalid("has an @, though no user and password belong there"));
+        }
+        let is_web = |url: &Url| matches!(url.scheme(), "http" | "https") && host::is_possible(url);
+        let problem = "is not an http:// or https:// URL with the name or IP address of a host";
+        let url = value.parse().ok().filter(is_web).ok_or_else(|| variable.invalid(problem))?;
+        if url.fragment().is_some() {
+            return Err(variable.invalid("has a fragment: leave out the # and everything after it"));
+        }
+        Ok(Some(url))
     }
 
     /// The value without white space and quotes around it: they come from mistakes in files and shells.

@@ -25,7 +25,11 @@ pub use self::{
     url::{DatabaseUrl, InvalidUrl},
 };
 use self::{migrate::Step, postgres::Subject, statement::Run};
-use crate::telemetry::{self, metrics::Metrics};
+use crate::telemetry::{
+    self,
+    metrics::Metrics,
+    traces::{self, ClientSpan},
+};
 
 /// A database. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -277,7 +281,7 @@ impl Requested<'_> {
     }
 
     async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
-        let timing = self.begin("SELECT");
+        let timing = self.begin("SELECT", || query.statement().text().to_owned());
         let outcome = match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()).await,
             Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
@@ -285,13 +289,16 @@ impl Requested<'_> {
         timing.end(outcome)
     }
 
-    /// Begins a statement of this kind.
-    fn begin(&self, operation: &'static str) -> Timing {
+    /// Begins a statement of this kind, with this text.
+    fn begin(&self, operation: &'static str, text: impl FnOnce() -> String) -> Timing {
         let system = match &*self.db.0 {
             Backend::Sqlite(_) => "sqlite",
             Backend::Postgres(_) => "postgresql",
         };
-        Timing(telemetry::metrics().map(|metrics| (metrics, system, operation, time::Instant::now())))
+        Timing {
+            metrics: telemetry::metrics().map(|metrics| (metrics, system, operation, time::Instant::now())),
+            span: traces::statement(system, operation, text),
+        }
     }
 
     /// Runs several inserts as one: all happen, or none.
@@ -306,7 +313,8 @@ impl Requested<'_> {
         rows: Vec<Value>,
     ) -> Result<(), DbError> {
         let inserts = inserts.bind(self.db.backend(), key, rows);
-        let timing = self.begin("INSERT");
+        let texts = || inserts.statements().map(|insert| insert.text().to_owned()).collect::<Vec<_>>().join("; ");
+        let timing = self.begin("INSERT", texts);
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
             Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
@@ -325,7 +333,7 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<Vec<E::Model>, DbError> {
         let update = update.bind(self.db.backend(), key, arguments);
-        let timing = self.begin("UPDATE");
+        let timing = self.begin("UPDATE", || update.statement().text().to_owned());
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
             Backend::Postgres(postgres) => postgres.write::<E>(self.subject, update.statement(), self.deadline).await,
@@ -344,7 +352,7 @@ impl Requested<'_> {
         arguments: A,
     ) -> Result<u64, DbError> {
         let delete = delete.bind(self.db.backend(), key, arguments);
-        let timing = self.begin("DELETE");
+        let timing = self.begin("DELETE", || delete.statement().text().to_owned());
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
             Backend::Postgres(postgres) => postgres.execute(self.subject, delete.statement(), self.deadline).await,
@@ -352,16 +360,20 @@ impl Requested<'_> {
     }
 }
 
-/// A statement that runs, if the metrics are on: the database, the kind of the statement, and its start.
-struct Timing(Option<(&'static Metrics, &'static str, &'static str, time::Instant)>);
+/// A statement that runs: for the metrics the database, the kind of the statement and its start; and its span.
+struct Timing {
+    metrics: Option<(&'static Metrics, &'static str, &'static str, time::Instant)>,
+    span: ClientSpan,
+}
 
 impl Timing {
-    /// Counts the statement. Gives its outcome back.
-    fn end<T>(self, outcome: Result<T, DbError>) -> Result<T, DbError> {
-        if let Some((metrics, system, operation, started)) = self.0 {
-            let error = outcome.as_ref().err().map(|error| error.kind().replace(' ', "_")).unwrap_or_default();
+    /// Counts the statement, and ends its span. Gives its outcome back.
+    fn end<T>(mut self, outcome: Result<T, DbError>) -> Result<T, DbError> {
+        let kind = |error: &DbError| error.kind().replace(' ', "_");
+        if let Some((metrics, system, operation, started)) = self.metrics {
+            let error = outcome.as_ref().err().map(kind).unwrap_or_default();
             metrics.statement(system, operation, &error, started.elapsed());
         }
-        outcome
+        outcome.inspect_err(|error| self.span.fail(kind(error), error))
     }
 }

@@ -21,10 +21,10 @@ use super::{
     rate_limit::RateLimits,
 };
 use crate::{
-    auth::Verifier,
+    auth::{User, Verifier},
     db::Db,
     openapi::{self, Contract, InvalidDocument, Outline, Version},
-    telemetry,
+    telemetry::{self, traces::RequestTrace},
 };
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -104,6 +104,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
+        let trace = RequestTrace::begin(request.headers(), !HEALTH.contains(&request.uri().path()));
         let context = Arc::new(Context::new(self.shared.clone()));
         let method = request.method().clone();
         let mut cors = self.cors.exchange(&method, request.headers());
@@ -122,7 +123,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
-            Ok(()) => AssertUnwindSafe(self.routes.call(request)).catch_unwind().await,
+            Ok(()) => AssertUnwindSafe(trace.within(self.routes.call(request))).catch_unwind().await,
             Err(problem) => Ok(Err(problem.into())),
         };
         let pattern = match &outcome {
@@ -169,13 +170,15 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
         }
         let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
         let duration = started.elapsed();
+        // A preflight and `OPTIONS` are no refusals.
+        let code = code.filter(|code| response.status() == code.status());
         if let Some(metrics) = telemetry::metrics() {
             metrics.request(method.as_str(), pattern, response.status().as_str(), duration);
-            // A preflight and `OPTIONS` are no refusals.
-            if let Some(code) = code.filter(|code| response.status() == code.status()) {
+            if let Some(code) = code {
                 metrics.refusals(&code.to_string(), 1);
             }
         }
+        let (trace_id, span_id) = trace.ids().unzip();
         macro_rules! log {
             ($level:ident) => {
                 tracing::$level!(
@@ -185,11 +188,15 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
                     status = response.status().as_u16(),
                     duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = id,
+                    trace_id = trace_id.map(tracing::field::display),
+                    span_id = span_id.map(tracing::field::display),
                     user = context.user().map(tracing::field::display),
                     cause,
                 )
             };
         }
+        let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
+        trace.end(method.as_str(), pattern, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
         if cause.is_some() {
             log!(error);
         } else {

@@ -1,7 +1,8 @@
-//! The log, on standard error, and the metrics. Neither must ever contain tokens, secrets or the text of tasks.
+//! The log, on standard error, the metrics, and the traces. None of them must ever contain tokens, secrets or the text of tasks.
 
 mod json;
 pub mod metrics;
+pub mod traces;
 mod writer;
 
 use std::{

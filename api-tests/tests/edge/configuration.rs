@@ -17,7 +17,7 @@ const NOWHERE: &str = "192.0.2.1";
 const STARTED: &str = "todo-api: HOST and PORT: cannot listen on ";
 
 /// Each variable with a valid value, and an invalid one if there is any.
-const VARIABLES: [(&str, &str, Option<&str>); 32] = [
+const VARIABLES: [(&str, &str, Option<&str>); 39] = [
     ("DATABASE_URL", "sqlite://data/x.db?mode=rwc", Some("mysql://u:PASSWORD@h/d")),
     ("NEON_DB_URL", "postgresql://u:PASSWORD@h/d", Some("postgresql://u:PASSWORD@h/d?sslmode=prefer")),
     ("DB_READ_CONNECTIONS", "3", Some("PASSWORD")),
@@ -50,6 +50,13 @@ const VARIABLES: [(&str, &str, Option<&str>); 32] = [
     ("TRUSTED_PROXIES", "127.0.0.1, 10.0.0.0/8", Some("127.0.0.1,PASSWORD")),
     ("SHUTDOWN_DELAY", "7s", Some("PASSWORD")),
     ("SHUTDOWN_GRACE", "7s", Some("PASSWORD")),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318", Some("https://u:PASSWORD@collector.example")),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4318/x", Some("127.0.0.1/PASSWORD")),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=PASSWORD%20,x=y=", Some("api-key=PASSWORD%0a")),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", "7", Some("7s")),
+    ("OTEL_SERVICE_NAME", "todo", None),
+    ("OTEL_TRACES_SAMPLER", "traceidratio", Some("parentbased_PASSWORD")),
+    ("OTEL_TRACES_SAMPLER_ARG", "0.1", Some("1.1")),
 ];
 
 fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {

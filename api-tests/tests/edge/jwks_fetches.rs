@@ -244,7 +244,7 @@ fn an_answer_that_is_no_key_set_is_not_followed_and_says_503_until_there_is_a_ke
 }
 
 /// TLS with a certificate for this name, and the certificate.
-fn tls(name: &str) -> (ServerConfig, String) {
+pub(super) fn tls(name: &str) -> (ServerConfig, String) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed([name.to_owned()]).unwrap();
     let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
     let tls = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())

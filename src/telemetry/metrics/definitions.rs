@@ -92,6 +92,12 @@ pub(super) const LOST_LINES: Metric =
 pub(super) const LOG_QUEUE: Metric =
     Metric::new("todo_api_log_queue_bytes", &[], "Bytes of log lines that wait to be written.");
 
+pub(super) const LOST_SPANS: Metric = Metric::new(
+    "todo_api_lost_spans_total",
+    &[],
+    "Spans of traces that had no room, or that the collector did not take.",
+);
+
 pub(super) const BUILD: Metric =
     Metric::new("todo_api_build_info", &["version"], "Always 1, with the version of the server.");
 

@@ -52,6 +52,7 @@ pub struct Metrics {
     last_fetch: IntGaugeVec,
     lost_lines: IntCounterVec,
     log_queue: IntGaugeVec,
+    lost_spans: IntCounterVec,
 }
 
 /// Why the server closed a connection.
@@ -117,6 +118,11 @@ pub fn metrics() -> Option<&'static Metrics> {
     METRICS.get()
 }
 
+/// The method, or one name for all that HTTP does not define.
+pub(super) fn known_method(method: &str) -> &'static str {
+    METHODS.into_iter().find(|known| *known == method).unwrap_or(OTHER_METHOD)
+}
+
 impl Metrics {
     fn new() -> Result<Self> {
         let registry = Registry::new();
@@ -144,6 +150,7 @@ impl Metrics {
             last_fetch: definitions::LAST_FETCH.gauge(&registry)?,
             lost_lines: definitions::LOST_LINES.counter(&registry)?,
             log_queue: definitions::LOG_QUEUE.gauge(&registry)?,
+            lost_spans: definitions::LOST_SPANS.counter(&registry)?,
             registry,
         };
         // A counter that begins with its first event would hide that event from `rate`.
@@ -151,6 +158,7 @@ impl Metrics {
             metrics.closed(closed, 0);
         }
         metrics.lost_lines(0);
+        metrics.lost_spans(0);
         Ok(metrics)
     }
 
@@ -177,8 +185,7 @@ impl Metrics {
 
     /// Counts an answered request. `route` is a pattern of the router.
     pub fn request(&self, method: &str, route: Option<&str>, status: &str, duration: Duration) {
-        let method = if METHODS.contains(&method) { method } else { OTHER_METHOD };
-        let labels = [method, route.unwrap_or(NO_ROUTE), status];
+        let labels = [known_method(method), route.unwrap_or(NO_ROUTE), status];
         self.requests.with_label_values(&labels).observe(duration.as_secs_f64());
     }
 
@@ -250,6 +257,11 @@ impl Metrics {
     /// Counts log lines that were lost.
     pub(super) fn lost_lines(&self, count: usize) {
         self.lost_lines.with_label_values(&NO_LABELS).inc_by(whole(count));
+    }
+
+    /// Counts spans that were lost.
+    pub(super) fn lost_spans(&self, count: usize) {
+        self.lost_spans.with_label_values(&NO_LABELS).inc_by(whole(count));
     }
 
     /// Sets the bytes of log lines that wait.
