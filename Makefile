@@ -78,9 +78,8 @@ deny: ## Check the crates: licences, sources and known vulnerabilities; builds c
 	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
 
 .PHONY: fuzz
-fuzz: ## Fuzz everything that reads text from outside, a minute for each kind of text; builds cargo-fuzz once
+fuzz: ## Fuzz everything that reads text from outside: libFuzzer, a minute for each kind of text
 	@scripts/require cargo c++ cc
-	cargo install --quiet --locked --root target/tools --version 0.13.1 cargo-fuzz
 	fuzz/run
 
 .PHONY: openapi

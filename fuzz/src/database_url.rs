@@ -10,19 +10,19 @@ const PASSWORD: &str = "hunter2";
 pub fn check(input: &[u8]) {
     let Ok(url) = str::from_utf8(input) else { return };
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    let mut names = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name);
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
     match url.parse::<DatabaseUrl>() {
         // An error has the name of an unknown parameter, unless it may be a part of a password.
-        Err(_) if !query.contains('@') && names.any(|name| name.contains(PASSWORD)) => {}
+        Err(_) if !query.contains('@') && parameters.any(|(name, _)| name.contains(PASSWORD)) => {}
         Err(error) => assert!(!format!("{error:?}").contains(PASSWORD), "{error:?}"),
         Ok(DatabaseUrl::Sqlite(file)) => assert!(url.contains(file.path.to_str().unwrap())),
         Ok(DatabaseUrl::Postgres(server)) => {
             let (login, rest) = url.rsplit_once('@').unwrap_or(("", url));
             let secret = login.contains(PASSWORD) && !rest.contains(PASSWORD);
             assert!(!secret || !format!("{server:?}").contains(PASSWORD), "{server:?}");
-            // It knows fewer parameters, and adds the host and the port of a parameter to those before.
+            // It knows fewer parameters, takes empty ones, and adds the host and the port of one to those before.
             if let Ok(theirs) = url.parse()
-                && !names.any(|name| ["host", "hostaddr", "port"].contains(&&*name))
+                && !parameters.any(|(name, value)| value.is_empty() || ["host", "hostaddr", "port"].contains(&&*name))
             {
                 compare(&server.hosts, &theirs);
             }

@@ -1,5 +1,5 @@
-//! What must hold for any input, one module for each kind of input. `make fuzz` runs the checks in libFuzzer, and
-//! `tests/corpus.rs` runs them in an ordinary test.
+//! Checks of what must hold for any input, a module for each kind of input. `make fuzz` runs them in libFuzzer, and
+//! `tests/corpus.rs` in an ordinary test.
 
 mod app;
 pub mod body;
