@@ -33,6 +33,7 @@ fn is_hex(text: &str, digits: usize) -> bool {
 
 /// The entries of other systems; none if one of them is malformed.
 fn state(headers: &HeaderMap) -> Option<TraceState> {
+    headers.get(TRACESTATE)?;
     let values: Result<Vec<_>, _> = headers.get_all(TRACESTATE).iter().map(|value| value.to_str()).collect();
     values.ok()?.join(",").parse().ok()
 }
