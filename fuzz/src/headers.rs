@@ -19,7 +19,7 @@ static TASK: LazyLock<String> = LazyLock::new(|| APP.create(USER, &json!({ "titl
 static TOKEN: LazyLock<String> = LazyLock::new(|| token(USER));
 
 static HOST: LazyLock<Validator> =
-    LazyLock::new(|| pattern(&json!({ "pattern": r"^(\[.*\]|[-A-Za-z0-9._~!$&'()*+,;=%]*)(:[0-9]*)?$" })));
+    LazyLock::new(|| pattern(&json!({ "pattern": r"^(\[[^\]]*\]|[-A-Za-z0-9._~!$&'()*+,;=%]*)(:[0-9]*)?$" })));
 static CONDITION: LazyLock<Validator> = LazyLock::new(|| declared("/api/tasks/{id}", "put", "If-Match"));
 static KEY: LazyLock<Validator> = LazyLock::new(|| declared(ALL, "post", "Idempotency-Key"));
 

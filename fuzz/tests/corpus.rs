@@ -9,8 +9,9 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 
-/// Time for the mutations of each kind of input. The corpus takes as long as it takes.
-const TIME: Duration = Duration::from_secs(2);
+/// Seconds for the mutations of each kind of input, unless this variable has others. The corpus takes as long as it takes.
+const SECONDS: u64 = 2;
+const OTHER_SECONDS: &str = "FUZZ_SECONDS";
 /// Repeats the mutations of an earlier run.
 const SEED: &str = "FUZZ_SEED";
 
@@ -70,7 +71,9 @@ impl Drop for Report<'_> {
 }
 
 fn fuzz(target: &str, check: fn(&[u8])) {
-    let seed = env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    let number = |name| env::var(name).ok().map(|number| number.parse().unwrap());
+    let seed = number(SEED).unwrap_or_else(rand::random);
+    let time = Duration::from_secs(number(OTHER_SECONDS).unwrap_or(SECONDS));
     let check = |input: &[u8]| {
         let _report = Report { target, seed, input };
         check(input);
@@ -82,7 +85,7 @@ fn fuzz(target: &str, check: fn(&[u8])) {
     let mut random = StdRng::seed_from_u64(seed);
     let start = Instant::now();
     let mut count = 0;
-    while start.elapsed() < TIME {
+    while start.elapsed() < time {
         check(&mutation(&mut random, &corpus));
         count += 1;
     }
