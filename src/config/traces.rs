@@ -81,8 +81,11 @@ fn headers(list: &str) -> Result<HeaderMap, ConfigError> {
     let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let header = |entry: &str| {
         let (name, value) = entry.split_once('=')?;
-        let value: Vec<u8> = percent_decode_str(value.trim()).collect();
-        Some((name.trim().parse::<HeaderName>().ok()?, HeaderValue::from_bytes(&value).ok()?))
+        let bytes: Vec<u8> = percent_decode_str(value.trim()).collect();
+        let mut value = HeaderValue::from_bytes(&bytes).ok()?;
+        // `Debug` leaves it out.
+        value.set_sensitive(true);
+        Some((name.trim().parse::<HeaderName>().ok()?, value))
     };
     let problem = "is not a list of NAME=VALUE, with the names and values of headers";
     entries.map(|entry| header(entry).ok_or_else(|| OTEL_EXPORTER_OTLP_HEADERS.invalid(problem))).collect()
@@ -104,4 +107,16 @@ fn sampler(settings: &mut Settings) -> Result<Sampler, ConfigError> {
         }
     };
     Ok(if asks_parent { Sampler::ParentBased(Box::new(root)) } else { root })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_header_is_not_in_debug() {
+        let headers = headers("api-key=geheim%20x, other = y").unwrap();
+        assert_eq!((headers["api-key"].as_bytes(), headers["other"].as_bytes()), (&b"geheim x"[..], &b"y"[..]));
+        assert!(!format!("{headers:?}").contains("geheim"));
+    }
 }

@@ -205,8 +205,9 @@ pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Entity>> =
     Statements::new(|tasks, of: Tasks<u64>| stretch(tasks, &of));
 
 /// The tasks of a range and, if they leave room, the first tasks of another kind. No index has undated tasks last in both
-/// directions, or tasks of all priorities in few entries. With two statements, a task could be on the page twice if its due
-/// date or priority changes in between. The databases do not guarantee the order of the rows.
+/// directions, and the index by priority leaves out the tasks without one, which are most. With two statements, a task
+/// could be on the page twice if its due date or priority changes in between. The databases do not guarantee the order of
+/// the rows.
 pub(super) static STRETCHES_AND_MORE: Statements<(Stretch, Sorted), Tasks, Fill<Entity>> =
     Statements::new(|(first, more), of: Tasks<u64>| Fill {
         first: stretch(first, &of),

@@ -7,7 +7,7 @@ mod caller;
 mod export;
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -36,9 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 static TRACES: OnceLock<Traces> = OnceLock::new();
 
 /// Where spans go, and which.
-#[derive(Debug)]
 pub struct Config {
-    /// The address that takes traces by OTLP over HTTP.
+    /// The address that takes traces by OTLP over HTTP. Its query may be secret.
     pub url: Uri,
     /// Headers for it, such as a key. They may be secret.
     pub headers: HeaderMap,
@@ -50,6 +49,12 @@ pub struct Config {
     pub service: String,
     /// Chooses the traces.
     pub sampler: Sampler,
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("url", &export::address(&self.url)).finish_non_exhaustive()
+    }
 }
 
 /// The traces of this process.
