@@ -21,3 +21,9 @@ def before_call(context, case, kwargs):
         value, pattern = case.headers.get(parameter.name), parameter.definition["schema"].get("pattern")
         if value is not None and pattern and not re.search(pattern, value):
             del case.headers[parameter.name]
+
+
+@schemathesis.hook
+def filter_case(context, case):
+    # The server takes `null` for no body, as the document says in words: generated clients send it.
+    return not (case.operation.definition.raw.get("operationId") == "completeTask" and case.body is None)
