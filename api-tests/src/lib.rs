@@ -1,6 +1,7 @@
 //! The base of the tests: a real server process, users with real tokens, and a client that validates every answer
 //! against the committed document.
 
+mod balancer;
 mod client;
 mod collector;
 mod document;
@@ -18,6 +19,7 @@ mod traffic;
 pub use reqwest::Method;
 
 pub use self::{
+    balancer::Balancer,
     client::{Answer, Client},
     collector::{Collector, ExportedSpan},
     document::Document,

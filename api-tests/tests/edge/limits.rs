@@ -2,12 +2,13 @@
 //! request passes if its bucket has had the time to get a token.
 
 use std::{
+    process::Command,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Database, Document, Method, Server};
+use api_tests::{Answer, Balancer, Database, Document, Method, Server};
 use serde_json::Value;
 
 const OFF: [(&str, &str); 2] = [("RATE_LIMIT", ""), ("RATE_LIMIT_ANONYMOUS", "")];
@@ -198,6 +199,28 @@ fn behind_a_trusted_proxy_an_address_is_the_one_that_the_proxy_has_seen() {
     for other in ["203.0.113.8", "2001:db8:0:1::1", "192.0.2.2", "198.51.100.1"] {
         assert_eq!(left(&forwarded(&server, other)), 1, "{other} has its own bucket");
     }
+}
+
+#[test]
+fn behind_haproxy_a_forged_address_does_not_help() {
+    let server = server(&[("RATE_LIMIT_ANONYMOUS", "1"), ("TRUSTED_PROXIES", "127.0.0.1")]);
+    let (_, port) = server.address().rsplit_once(':').unwrap();
+    let balancer = Balancer::start(&[port.parse().unwrap()]);
+    let url = format!("http://{}/api/tasks", balancer.address());
+    let status = |from: &str, forged: &str| {
+        let forged = format!("X-Forwarded-For: {forged}");
+        let arguments = ["--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--interface", from];
+        let output = Command::new("curl").args(arguments).args(["--header", &forged, &url]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    // The first answers may be the balancer's own, until it has checked the server.
+    while status("127.0.0.9", "") == "503" {}
+    let start = Instant::now();
+    let statuses: Vec<String> = (0..40).map(|n| status("127.0.0.2", &format!("198.51.100.{n}"))).collect();
+    let passed = statuses.iter().filter(|status| *status == "401").count();
+    assert!(passed <= most(1, start), "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|status| *status == "429").count(), 40 - passed, "{statuses:?}");
+    assert_eq!(status("127.0.0.3", "127.0.0.2"), "401", "the address of another client has its own bucket");
 }
 
 #[test]

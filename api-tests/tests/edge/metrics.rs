@@ -3,6 +3,7 @@
 use std::{
     io::{ErrorKind, Read, Write},
     net::{TcpListener, TcpStream},
+    process::Command,
     time::Duration,
 };
 
@@ -199,6 +200,39 @@ fn connections_are_counted_while_they_are_open_and_when_the_server_closes_them()
     let _second = connect(&server, b"");
     until_closed(first);
     Metrics::when(&server, |metrics| metrics.count(CLOSED, &["connection_limit"]) == 1);
+}
+
+#[test]
+fn connections_of_clients_that_do_not_read_are_counted_by_the_limit_that_closes_them() {
+    // More than the buffers of both sides take.
+    let pages = "GET /docs HTTP/1.1\r\nHost: x\r\n\r\n".repeat(8);
+    let timeout = (("WRITE_TIMEOUT", "500ms"), "write_timeout", 2);
+    // The answer that has waited the longest is given up for the newest, which stays.
+    let limit = (("WRITE_LIMIT", "65536"), "write_limit", 1);
+    for (limit, reason, count) in [timeout, limit] {
+        let server = Server::with(Sqlite, &[ON, limit]);
+        let mut streams = [(); 2].map(|()| TcpStream::connect(server.address()).unwrap());
+        for stream in &mut streams {
+            stream.write_all(pages.as_bytes()).unwrap();
+        }
+        let metrics = Metrics::when(&server, |metrics| metrics.count(CLOSED, &[reason]) == count);
+        assert_eq!(metrics.count(CLOSED, &[]), count);
+    }
+}
+
+#[test]
+fn connections_that_the_server_cannot_accept_are_counted() {
+    let server = start(Sqlite);
+    let limit_files = |limit: &str| {
+        let process = server.pid().to_string();
+        let status = Command::new("prlimit").args(["--pid", &process, &format!("--nofile={limit}:")]).status();
+        assert!(status.unwrap().success());
+    };
+    limit_files("1");
+    let _connection = TcpStream::connect(server.address()).unwrap();
+    server.wait_for_log(|line| line["message"].as_str()?.contains("cannot be accepted").then_some(()));
+    limit_files("1024");
+    Metrics::when(&server, |metrics| metrics.count(CLOSED, &["not_accepted"]) >= 1);
 }
 
 #[test]

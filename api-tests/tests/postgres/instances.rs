@@ -1,8 +1,5 @@
 use std::{
-    fmt::Write,
-    fs,
-    net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    net::TcpListener,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -11,53 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Client, Cluster, Method, PostgresDatabase, Server, token};
+use api_tests::{Balancer, Cluster, Method, PostgresDatabase, Server, token};
 use serde_json::{Value, json};
-
-/// `HAProxy` in front of servers on fixed ports. It checks `/ready` of each.
-struct Balancer {
-    process: Child,
-    address: String,
-    _folder: tempfile::TempDir,
-}
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-impl Balancer {
-    fn start(servers: &[u16]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let mut settings = format!(
-            "global\n  maxconn 1000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
-             frontend api\n  bind 127.0.0.1:{port}\n  default_backend servers\n\
-             backend servers\n  balance roundrobin\n  option httpchk GET /ready\n  option redispatch\n  default-server check inter 200ms fall 2 rise 1\n"
-        );
-        for (n, server) in servers.iter().enumerate() {
-            writeln!(settings, "  server s{n} 127.0.0.1:{server}").unwrap();
-        }
-        let file = folder.path().join("haproxy.cfg");
-        fs::write(&file, settings).unwrap();
-        let process =
-            Command::new("haproxy").args(["-q", "-db", "-f"]).arg(file).spawn().expect("haproxy is installed");
-        let address = format!("127.0.0.1:{port}");
-        while TcpStream::connect(&address).is_err() {
-            thread::yield_now();
-        }
-        Self { process, address, _folder: folder }
-    }
-
-    fn user(&self, user: &str) -> Client {
-        Client::new(&self.address, Some(token(user)))
-    }
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
 }
 
 fn start(database: &PostgresDatabase, port: u16) -> Server {
