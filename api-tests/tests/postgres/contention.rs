@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Client, Cluster, Method, Server, token};
+use api_tests::{Answer, Client, Cluster, Server, token};
 use serde_json::json;
 
 use super::load::{AT_MOST, Outcome, SOON, path, wait_until, while_working};
@@ -20,20 +20,21 @@ fn put(client: &Client, path: &str, title: &str) -> Answer {
     client.put(path, &json!({ "title": title }))
 }
 
-/// Reads one answer to a PUT from a connection that stays open.
-fn next_answer(stream: &mut BufReader<TcpStream>, path: &str) -> Answer {
-    let (mut text, mut length) = (String::new(), 0);
-    while !text.ends_with("\r\n\r\n") {
-        let start = text.len();
-        assert_ne!(stream.read_line(&mut text).unwrap(), 0, "the connection has ended: {text}");
-        if let Some(value) = text[start..].strip_prefix("content-length: ") {
+/// Reads one answer from a connection that stays open, and returns its status. Does not check more: what the clients of
+/// the hammered row compute, the server cannot.
+fn next_status(stream: &mut BufReader<TcpStream>) -> u16 {
+    let (mut head, mut length) = (String::new(), 0);
+    while !head.ends_with("\r\n\r\n") {
+        let start = head.len();
+        assert_ne!(stream.read_line(&mut head).unwrap(), 0, "the connection has ended: {head}");
+        if let Some(value) = head[start..].strip_prefix("content-length: ") {
             length = value.trim().parse().unwrap();
         }
     }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).unwrap();
-    text.push_str(&String::from_utf8(body).unwrap());
-    Answer::read(&Method::PUT, path, &text)
+    stream.read_exact(&mut vec![0; length]).unwrap();
+    let status = head["HTTP/1.1 ".len()..][..3].parse().unwrap();
+    assert!([200, 503].contains(&status), "{head}");
+    status
 }
 
 fn median(times: &[Duration]) -> Duration {
@@ -79,8 +80,8 @@ fn a_thousand_connections_on_one_row_do_not_delay_other_users() {
         let next = n % streams.len();
         let (stream, sent) = &mut streams[next];
         if let Some(sent) = sent.take() {
-            let outcome = Outcome::of(&next_answer(stream, &hammered));
-            answers.lock().unwrap().push((outcome, sent.elapsed()));
+            let status = next_status(stream);
+            answers.lock().unwrap().push((status, sent.elapsed()));
         }
         stream.get_mut().write_all(request.as_bytes()).unwrap();
         *sent = Some(Instant::now());
@@ -97,7 +98,7 @@ fn a_thousand_connections_on_one_row_do_not_delay_other_users() {
     let alices = median(&answers.iter().map(|(_, took)| *took).collect::<Vec<_>>());
     let (bobs, reads) = bobs;
     println!("bob alone {alone:?}, beside {bobs:?} and reading {reads:?}, alice {alices:?}");
-    assert!(answers.iter().any(|(outcome, _)| *outcome == Outcome::Done), "alice gets on, too");
+    assert!(answers.iter().any(|(status, _)| *status == 200), "alice gets on, too");
     assert!(bobs < alices / 4, "bob waits {bobs:?} where alice waits {alices:?}");
     // On a busy machine a read waits for a processor as well.
     let bound = Duration::from_millis(50).max(alone * 10).max(reads * 3);

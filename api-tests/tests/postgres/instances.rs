@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Balancer, Cluster, Method, PostgresDatabase, Server, token};
+use api_tests::{Balancer, Cluster, Method, PostgresDatabase, Server};
 use serde_json::{Value, json};
 
 fn free_port() -> u16 {

@@ -43,7 +43,7 @@ pub(super) const STATEMENT_TIMEOUT: Duration = Duration::from_millis(1200);
 /// Pauses between attempts if a statement conflicts with another transaction: the first, and the longest.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-/// Minimum time left for a retry: with less, the answer would most likely come too late.
+/// Minimum time left to send a change, and for a retry: with less, the answer would most likely come too late.
 const ATTEMPT: Duration = Duration::from_millis(300);
 /// Maximum number of changes of one row in the database. Two, because a change on a silent connection keeps its turn,
 /// and the next change must not wait for that.
@@ -160,14 +160,16 @@ impl Postgres {
         Ok(())
     }
 
-    /// Runs a change. Retries it if it was certainly not made and a retry may succeed.
+    /// Runs a change. Retries it if it was certainly not made and a retry may succeed. A change that has waited too long
+    /// is not sent: the caller would not learn whether it was made.
     async fn change(&self, subject: Subject<'_>, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
-        let turns = timeout_at(deadline, self.turns(subject)).await;
+        let latest = deadline.checked_sub(ATTEMPT).unwrap_or(deadline);
+        let turns = timeout_at(latest, self.turns(subject)).await;
         let waiting = "earlier changes of the same row or user are still waiting for the database";
         let mut turns = Some(turns.map_err(|_| DbError::Unavailable(waiting.to_owned()))?);
         let mut pause = PAUSE;
         loop {
-            let lease = timeout_at(deadline, self.pool.lease(turns.take(), deadline)).await;
+            let lease = timeout_at(latest, self.pool.lease(turns.take(), deadline)).await;
             let mut lease = lease.map_err(|_| no_connection().end())?;
             let failure = match lease.change(statement).await {
                 Ok(outcome) => return Ok(outcome),

@@ -11,7 +11,7 @@ use super::{Pool, no_connection};
 use crate::db::{
     DbError,
     postgres::{
-        Held,
+        Held, STATEMENT_TIMEOUT,
         connection::{Connection, Outcome, READ_ONLY, SILENT},
         sqlstate::Failure,
     },
@@ -26,13 +26,15 @@ pub(in crate::db::postgres) struct Lease {
     connection: Arc<Connection>,
     pub(in crate::db::postgres) turns: Option<Held>,
     deadline: Instant,
+    /// Start of the lease.
+    since: Instant,
     /// Whether the statement may still be running.
     busy: bool,
 }
 
 impl Lease {
     pub(super) fn new(pool: Arc<Pool>, connection: Arc<Connection>, turns: Option<Held>, deadline: Instant) -> Self {
-        Self { pool, connection, turns, deadline, busy: false }
+        Self { pool, connection, turns, deadline, since: Instant::now(), busy: false }
     }
 
     /// Runs a change and waits for its answer until the deadline.
@@ -100,12 +102,13 @@ impl Drop for Lease {
         if !self.busy {
             return self.pool.give_back(connection);
         }
-        let (pool, turns, deadline) = (self.pool.clone(), self.turns.take(), self.deadline);
+        let (pool, turns, limit) = (self.pool.clone(), self.turns.take(), self.since + STATEMENT_TIMEOUT);
         // Without a runtime the process is ending.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                // The caller left before the deadline: the answer may still come in time.
-                if timeout_at(deadline, connection.drained()).await.is_ok() {
+                // The caller left before the answer, or waited for its turn so long that the answer had little time. The
+                // connection is good if it answers within the time that any statement has.
+                if timeout_at(limit, connection.drained()).await.is_ok() {
                     pool.give_back(connection);
                 } else {
                     connection.retire(SILENT);
