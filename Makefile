@@ -25,7 +25,8 @@ demo: ## Serve with a front end where people can sign up, and print its address
 
 .PHONY: test
 test: ## Run all tests; installs missing programs (with apt, as root)
-	@scripts/require cargo cc chromium curl git haproxy kill luacheck node postgres prometheus python3 shellcheck unshare venv wrk
+	@scripts/require buildah cargo cc chromium curl debootstrap dpkg-shlibdeps git haproxy ip kill luacheck node postgres prometheus \
+		python3 shellcheck strace strip systemd-analyze unshare venv wrk
 	rm -rf target/traffic
 	$(MAKE) lint
 	api-tests/released/build
@@ -38,6 +39,7 @@ test: ## Run all tests; installs missing programs (with apt, as root)
 	npm test --workspace client --workspace api-tests
 	api-tests/clients/test
 	api-tests/released/clients
+	deploy/test
 
 $(NODE_MODULES): package-lock.json package.json api-tests/package.json client/package.json examples/web/package.json
 	@scripts/require node
@@ -76,6 +78,16 @@ deny: ## Check the crates: licences, sources and known vulnerabilities; builds c
 	cargo install --quiet --locked --root target/tools --version 0.20.2 cargo-deny
 	target/tools/bin/cargo-deny check
 	target/tools/bin/cargo-deny --config deny.toml --manifest-path api-tests/clients/rust/Cargo.toml check advisories bans sources
+
+.PHONY: release
+release: ## Build what is released into target/release-files: the program, a Debian package, an SBOM and checksums
+	@scripts/require cargo cc dpkg-shlibdeps python3 strip
+	scripts/release
+
+.PHONY: reproducible
+reproducible: ## Build the program of the last commit in two folders, and compare the two; takes two release builds
+	@scripts/require cargo cc
+	scripts/reproducible
 
 .PHONY: fuzz
 fuzz: ## Fuzz everything that reads text from outside: libFuzzer, a minute for each kind of text

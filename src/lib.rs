@@ -7,6 +7,7 @@ pub mod db;
 mod host;
 pub mod http;
 pub mod openapi;
+pub mod probe;
 pub mod startup;
 pub mod tasks;
 pub mod telemetry;

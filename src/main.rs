@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::SocketAddr,
     process::ExitCode,
     sync::{Arc, mpsc},
     thread,
@@ -16,7 +17,7 @@ use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
     api, auth,
     config::{self, Auth, Database, Serve, Settings, Signer},
-    openapi,
+    openapi, probe,
     startup::{self, Failure, block_on, failure, misuse, print},
 };
 use url::Url;
@@ -40,6 +41,15 @@ enum Command {
     Dev,
     /// Serve with the configuration of the environment
     Serve,
+    /// Ask the server with the same HOST and PORT on this machine whether it is alive; the status is 0 if it is, and 1 if not
+    Health {
+        /// Ask whether the server can take traffic
+        #[arg(long)]
+        ready: bool,
+        /// Time limit
+        #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration)]
+        timeout: Duration,
+    },
     /// Change the schema of the database, or report its state; `serve` applies pending migrations by itself
     Migrate {
         /// up applies pending migrations, down rolls back the newest one and removes its data, status reports all
@@ -64,7 +74,7 @@ enum Command {
         #[arg(long, value_parser = subject)]
         sub: String,
         /// Lifetime of the token
-        #[arg(long, default_value = "1h", value_parser = lifetime)]
+        #[arg(long, default_value = "1h", value_parser = duration)]
         ttl: Duration,
     },
 }
@@ -97,7 +107,7 @@ fn server_url(value: &str) -> Result<String, &'static str> {
 }
 
 /// A duration. Unlike humantime's own, the error has no part of the value.
-fn lifetime(value: &str) -> Result<Duration, &'static str> {
+fn duration(value: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(value.trim()).map_err(|_| "it is not a duration such as 90s, 15m or 1h")
 }
 
@@ -130,9 +140,10 @@ fn print_last_line(line: &str) {
 
 /// The command line. Each command has the variables that it uses as options.
 fn command_line() -> clap::Command {
-    let variables: [(&str, &[&[&config::Variable]]); 4] = [
+    let variables: [(&str, &[&[&config::Variable]]); 5] = [
         ("dev", &[config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
         ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
+        ("health", &[config::LISTEN]),
         ("migrate", &[config::DATABASE]),
         ("token", &[config::SIGNER]),
     ];
@@ -180,6 +191,12 @@ fn run() -> Result<(), Failure> {
             let serve = Serve::read(&mut settings).map_err(misuse)?;
             startup::run(database, auth, serve, settings.warnings(), false)
         }
+        Command::Health { ready, timeout } => {
+            let mut settings = settings()?;
+            let addresses = config::reach(&mut settings).map_err(misuse)?;
+            warn(&settings);
+            block_on(health(addresses, ready, timeout))
+        }
         Command::Dev => {
             let mut settings = settings()?;
             let auth = Auth::read_for_development(&mut settings).map_err(misuse)?;
@@ -215,6 +232,14 @@ fn without_values(mut error: clap::Error) -> clap::Error {
 fn warn(settings: &Settings) {
     for warning in settings.warnings() {
         drop(writeln!(io::stderr(), "todo-api: warning: {warning}"));
+    }
+}
+
+async fn health(addresses: Vec<SocketAddr>, ready: bool, limit: Duration) -> Result<(), Failure> {
+    let path = if ready { "/ready" } else { "/health" };
+    match probe::ask(&addresses, path, limit).await {
+        Ok(line) => print(format_args!("{line}\n")),
+        Err(line) => Err(failure(line)),
     }
 }
 

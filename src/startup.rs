@@ -166,7 +166,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     };
     let outline = api::outline(serve.body_limits.size);
     let app = app::build(state, TasksApi::new(db.clone()), outline).map_err(failure)?;
-    let address = SocketAddr::from((serve.host, serve.port));
+    let address = serve.address;
     let listener = TcpListener::bind(address).await;
     let listener = listener.map_err(|error| misuse(format!("HOST and PORT: cannot listen on {address}: {error}")))?;
     let address = listener.local_addr().map_err(failure)?;

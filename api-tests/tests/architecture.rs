@@ -80,7 +80,7 @@ fn only_the_problem_module_chooses_the_status_of_an_error() {
 }
 
 /// The modules from top to bottom. Each imports only modules below it.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "main",
     "lib",
     "startup",
@@ -93,6 +93,7 @@ const LAYERS: [&str; 14] = [
     "db",
     "telemetry",
     "host",
+    "probe",
     "timestamp",
     "tls",
 ];

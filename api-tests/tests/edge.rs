@@ -11,6 +11,7 @@ mod edge {
     mod documents;
     mod errors;
     mod files;
+    mod health;
     mod jwks;
     mod jwks_fetches;
     mod lifecycle;

@@ -13,7 +13,7 @@ use std::fmt;
 pub use self::{
     auth::{AUTH, Auth, SIGNER, Signer},
     database::{DATABASE, Database, LANES},
-    serve::{DEFAULT_BODY_LIMIT, SERVE, Serve},
+    serve::{DEFAULT_BODY_LIMIT, LISTEN, SERVE, Serve, reach},
     settings::{Settings, options},
     traces::TRACES,
     variable::Variable,

@@ -1,6 +1,6 @@
 //! The configuration of the server.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::http::HeaderValue;
@@ -114,6 +114,9 @@ const SHUTDOWN_DELAY: Variable = Variable::new(
 const SHUTDOWN_GRACE: Variable =
     Variable::new("SHUTDOWN_GRACE", "DURATION", "Time for requests in flight to finish at the shutdown").default("10s");
 
+/// The variables of [`reach`].
+pub const LISTEN: &[&Variable] = &[&HOST, &PORT];
+
 /// The variables of [`Serve`].
 pub const SERVE: &[&Variable] = &[
     &HOST,
@@ -138,13 +141,40 @@ pub const SERVE: &[&Variable] = &[
     &SHUTDOWN_GRACE,
 ];
 
+/// The address to listen on; port 0 means any free port.
+fn listen(settings: &mut Settings) -> Result<SocketAddr, ConfigError> {
+    let host = settings.get(&HOST)?.unwrap_or_default();
+    let host = if host == "localhost" { "127.0.0.1" } else { &host };
+    let host: IpAddr = host.parse().map_err(|_| HOST.invalid("is not an IP address"))?;
+    let port: u16 =
+        settings.get(&PORT)?.unwrap_or_default().parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?;
+    Ok((host, port).into())
+}
+
+/// The addresses at which a server with this configuration can be reached on the same machine, in the order to try.
+///
+/// # Errors
+///
+/// [`ConfigError`] for the first variable that cannot be used.
+pub fn reach(settings: &mut Settings) -> Result<Vec<SocketAddr>, ConfigError> {
+    let address = listen(settings)?;
+    if address.port() == 0 {
+        return Err(PORT.invalid("is 0, so the server has chosen a free port: name that port"));
+    }
+    let hosts = match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => vec![Ipv4Addr::LOCALHOST.into()],
+        // It also listens on IPv4, and a container often has no IPv6.
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()],
+        host => vec![host],
+    };
+    Ok(hosts.into_iter().map(|host| (host, address.port()).into()).collect())
+}
+
 /// The configuration of the server.
 #[derive(Debug)]
 pub struct Serve {
-    /// Address to listen on.
-    pub host: IpAddr,
-    /// Port to listen on; 0 means any free port.
-    pub port: u16,
+    /// Address to listen on; port 0 means any free port.
+    pub address: SocketAddr,
     /// The origins whose pages may use the API.
     pub cors: Cors,
     /// Format of log lines.
@@ -181,9 +211,7 @@ impl Serve {
     }
 
     fn with(settings: &mut Settings, origin: Option<&str>, format: Format) -> Result<Self, ConfigError> {
-        let host = settings.get(&HOST)?.unwrap_or_default();
-        let host = if host == "localhost" { "127.0.0.1" } else { &host };
-        let port = settings.get(&PORT)?.unwrap_or_default();
+        let address = listen(settings)?;
         let cors = settings.get(&CORS_ORIGINS)?;
         let log_format = match settings.get(&LOG_FORMAT)?.as_deref() {
             None => format,
@@ -196,8 +224,7 @@ impl Serve {
         let metrics = metrics.transpose().map_err(|_| METRICS_ADDRESS.invalid("is not an IP address with a port"))?;
         let body = settings.timeout(&BODY_TIMEOUT)?;
         Ok(Self {
-            host: host.parse().map_err(|_| HOST.invalid("is not an IP address"))?,
-            port: port.parse().map_err(|_| PORT.invalid("is not a port from 0 to 65535"))?,
+            address,
             cors: Cors::of(cors.as_deref().or(origin).map_or(Ok(Vec::new()), origins)?),
             log_format,
             log_filter: log_filter(&settings.get(&RUST_LOG)?.unwrap_or_default())?,
