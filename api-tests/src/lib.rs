@@ -3,6 +3,7 @@
 
 mod client;
 mod collector;
+mod commands;
 mod document;
 mod issuer;
 mod place;

@@ -80,9 +80,10 @@ fn only_the_problem_module_chooses_the_status_of_an_error() {
 }
 
 /// The modules from top to bottom. Each imports only modules below it.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "main",
     "lib",
+    "commands",
     "startup",
     "api",
     "tasks",
