@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::{Arc, mpsc},
     thread,
@@ -10,12 +11,12 @@ use std::{
 };
 
 use clap::{
-    CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 use signal_hook::{consts::SIGXFSZ, flag};
 use todo_api::{
-    api, auth,
+    api, auth, commands,
     config::{self, Auth, Database, Serve, Settings, Signer},
     openapi, probe,
     startup::{self, Failure, block_on, failure, misuse, print},
@@ -56,6 +57,29 @@ enum Command {
         #[arg(default_value = "up")]
         step: Step,
     },
+    /// Print all users, tasks and idempotency keys as lines of JSON, which `import` reads
+    Export {
+        /// Only those of this user
+        #[arg(long, value_name = "SUB", value_parser = subject)]
+        user: Option<String>,
+    },
+    /// Read the lines of an export from standard input, and insert what the database does not have; migrates it first
+    Import,
+    /// Copy the SQLite database to a new file, also while a server uses it
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Check a backup, and copy it to the place of the SQLite database, which must be free
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Print or delete everything that the database has of a user
+    User {
+        #[command(subcommand)]
+        action: UserAction,
+    },
     /// Print the OpenAPI document
     Openapi {
         /// Syntax of the document
@@ -76,6 +100,22 @@ enum Command {
         /// Lifetime of the token
         #[arg(long, default_value = "1h", value_parser = duration)]
         ttl: Duration,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum UserAction {
+    /// Print everything of a user, as `export --user`
+    Export {
+        /// Id of the user
+        #[arg(value_parser = subject)]
+        sub: String,
+    },
+    /// Delete everything of a user, on SQLite also from the free space of the file
+    Delete {
+        /// Id of the user
+        #[arg(value_parser = subject)]
+        sub: String,
     },
 }
 
@@ -140,16 +180,33 @@ fn print_last_line(line: &str) {
 
 /// The command line. Each command has the variables that it uses as options.
 fn command_line() -> clap::Command {
-    let variables: [(&str, &[&[&config::Variable]]); 5] = [
-        ("dev", &[config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
-        ("serve", &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
-        ("health", &[config::LISTEN]),
-        ("migrate", &[config::DATABASE]),
-        ("token", &[config::SIGNER]),
+    let variables: [(&[&str], &[&[&config::Variable]]); 11] = [
+        (&["dev"], &[config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
+        (&["serve"], &[config::DATABASE, config::LANES, config::SIGNER, config::AUTH, config::SERVE, config::TRACES]),
+        (&["health"], &[config::LISTEN]),
+        (&["migrate"], &[config::DATABASE]),
+        (&["export"], &[config::DATABASE]),
+        (&["import"], &[config::DATABASE]),
+        (&["backup"], &[config::DATABASE]),
+        (&["restore"], &[config::DATABASE]),
+        (&["user", "export"], &[config::DATABASE]),
+        (&["user", "delete"], &[config::DATABASE]),
+        (&["token"], &[config::SIGNER]),
     ];
-    variables.into_iter().fold(Cli::command(), |cli, (command, variables)| {
-        cli.mut_subcommand(command, |command| command.args(config::options(variables)))
-    })
+    variables.into_iter().fold(Cli::command(), |cli, (path, variables)| with_options(cli, path, variables))
+}
+
+/// Adds the options to the command at this path.
+fn with_options(command: clap::Command, path: &[&str], variables: &[&[&config::Variable]]) -> clap::Command {
+    match path {
+        [] => command.args(config::options(variables)),
+        [name, rest @ ..] => command.mut_subcommand(*name, |inner| with_options(inner, rest, variables)),
+    }
+}
+
+/// The options of the command that was called.
+fn options(matches: &ArgMatches) -> ArgMatches {
+    matches.subcommand().map_or_else(|| matches.clone(), |(_, inner)| options(inner))
 }
 
 fn run() -> Result<(), Failure> {
@@ -161,8 +218,7 @@ fn run() -> Result<(), Failure> {
         Err(help) => return help.print().and_then(|()| io::stdout().flush()).map_err(startup::unprinted),
     };
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let options = matches.subcommand().map(|(_, options)| options.clone()).unwrap_or_default();
-    let settings = || Settings::of(options).map_err(misuse);
+    let settings = || Settings::of(options(&matches)).map_err(misuse);
     match cli.command {
         Command::Openapi { format, version, server } => {
             let document = api::document(&server, version).map_err(failure)?;
@@ -178,11 +234,16 @@ fn run() -> Result<(), Failure> {
             warn(&settings);
             print(format_args!("{}\n", startup::token(&signer, &sub, ttl)?))
         }
-        Command::Migrate { step } => {
-            let mut settings = settings()?;
-            let database = Database::read_alone(&mut settings).map_err(misuse)?;
-            warn(&settings);
-            block_on(migrate(database, step))
+        Command::Migrate { step } => block_on(migrate(database(settings()?)?, step)),
+        Command::Export { user } => block_on(commands::export(&database(settings()?)?, user.as_deref())),
+        Command::Import => block_on(commands::import(&database(settings()?)?)),
+        Command::Backup { file } => commands::backup(&database(settings()?)?, &file),
+        Command::Restore { file } => block_on(commands::restore(&database(settings()?)?, &file)),
+        Command::User { action: UserAction::Export { sub } } => {
+            block_on(commands::export(&database(settings()?)?, Some(&sub)))
+        }
+        Command::User { action: UserAction::Delete { sub } } => {
+            block_on(commands::delete_user(&database(settings()?)?, &sub))
         }
         Command::Serve => {
             let mut settings = settings()?;
@@ -227,6 +288,13 @@ fn without_values(mut error: clap::Error) -> clap::Error {
         }
     }
     error
+}
+
+/// The database of a command that does not serve.
+fn database(mut settings: Settings) -> Result<Database, Failure> {
+    let database = Database::read_alone(&mut settings).map_err(misuse)?;
+    warn(&settings);
+    Ok(database)
 }
 
 fn warn(settings: &Settings) {

@@ -4,6 +4,7 @@
 mod balancer;
 mod client;
 mod collector;
+mod commands;
 mod document;
 mod issuer;
 mod place;

@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -25,7 +25,7 @@ pub struct Server {
     child: Child,
     log: Arc<Log>,
     address: String,
-    place: Arc<Place>,
+    pub(crate) place: Arc<Place>,
     version: Version,
 }
 
@@ -144,26 +144,6 @@ impl Server {
     fn on_a_disk(kib: usize, before: &str) -> Self {
         let script = format!("{} {before} exec {} serve", disk("data", kib), binary().display());
         Self::run(in_a_shell(&script), Place::new(Database::Sqlite, &[]))
-    }
-
-    /// Runs another command of the program to its end, in the server's folder and with its environment.
-    pub fn command(&self, arguments: &[&str]) -> Output {
-        self.command_with(arguments, &[])
-    }
-
-    /// As [`Server::command`], with further environment variables.
-    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        self.output(Command::new(binary()).args(arguments), environment)
-    }
-
-    /// As [`Server::command`], of another version of the program.
-    pub fn command_of(&self, version: Version, arguments: &[&str]) -> Output {
-        self.output(Command::new(version.program()).args(arguments), &[])
-    }
-
-    fn output(&self, command: &mut Command, environment: &[(&str, &str)]) -> Output {
-        command.current_dir(self.folder()).env_clear().envs(self.place.environment.clone());
-        command.envs(environment.iter().copied()).output().unwrap()
     }
 
     /// One more server on the same database.

@@ -83,6 +83,7 @@ fn only_the_problem_module_chooses_the_status_of_an_error() {
 const LAYERS: [&str; 15] = [
     "main",
     "lib",
+    "commands",
     "startup",
     "api",
     "tasks",

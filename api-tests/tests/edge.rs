@@ -4,6 +4,7 @@ mod edge {
     mod attacks;
     mod cli;
     mod collectors;
+    mod commands;
     mod configuration;
     mod connections;
     mod cors;

@@ -14,6 +14,7 @@ mod postgres {
     mod instances;
     mod latency;
     mod load;
+    mod moves;
     mod outages;
     mod plans;
     mod poolers;

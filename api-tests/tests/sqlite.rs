@@ -5,7 +5,9 @@ use api_tests::Database;
 const DATABASE: Database = Database::Sqlite;
 
 mod sqlite {
+    mod backups;
     mod commits;
+    mod deletions;
     mod plans;
 }
 mod suite;

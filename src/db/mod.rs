@@ -2,11 +2,14 @@
 //!
 //! No line outside this folder knows which database runs.
 
+mod backup;
+mod bulk;
 mod foreign;
 mod migrate;
 mod outage;
 mod postgres;
 mod row;
+mod session;
 mod sqlite;
 mod statement;
 mod url;
@@ -19,8 +22,11 @@ use uuid::Uuid;
 
 pub(crate) use self::statement::arguments;
 pub use self::{
+    backup::FileError,
+    bulk::{Among, Count, Missing},
     migrate::Migrations,
     outage::Outage,
+    session::{Session, Transaction},
     statement::{Arguments, Build, Fill, Gives, Inserts, Merge, Sql, Statements},
     url::{DatabaseUrl, InvalidUrl},
 };

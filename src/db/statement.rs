@@ -67,7 +67,7 @@ pub(crate) use arguments;
 /// A placeholder for an argument, by its place from 0. Neither database can store a number as large as these, so a real
 /// value cannot look like one.
 #[must_use]
-const fn argument(place: usize) -> u64 {
+pub(super) const fn argument(place: usize) -> u64 {
     u64::MAX - place as u64
 }
 
@@ -117,6 +117,7 @@ pub trait Build {
 /// A query whose rows are those of an entity.
 pub trait Gives<E> {}
 
+impl<E: EntityTrait> Gives<E> for Select<E> {}
 impl<E: EntityTrait> Gives<E> for Merge<E> {}
 impl<E: EntityTrait> Gives<E> for Fill<E> {}
 
@@ -150,7 +151,7 @@ impl From<Statement> for Sql {
 }
 
 impl Sql {
-    fn rows_of<E: EntityTrait>(statement: Statement) -> Self {
+    pub(super) fn rows_of<E: EntityTrait>(statement: Statement) -> Self {
         Self { types: row::types::<E>(), ..statement.into() }
     }
 }

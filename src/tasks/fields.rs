@@ -1,6 +1,6 @@
 //! Text fields as types: each has its rule, its schema, the sentence for a violation, and its normalization.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData, ops::RangeInclusive};
 
 use poem_openapi::{
     Enum,
@@ -24,6 +24,8 @@ pub(super) trait Rule: 'static {
     /// The bounds of its length in Unicode scalar values, if the pattern does not have them or some tools ignore it.
     const MIN_LENGTH: Option<usize> = None;
     const MAX_LENGTH: Option<usize> = None;
+    /// The bounds of its length after normalization, for texts that the document does not validate.
+    const LENGTHS: RangeInclusive<usize>;
 
     /// Normalizes a valid text.
     fn normalize(text: &str) -> &str {
@@ -39,6 +41,7 @@ impl Rule for OfTitle {
                                        them (which is removed), and no U+0000";
     const PATTERN: &'static str = r"^\s*[^\s\x00](?:[^\x00]{0,253}[^\s\x00])?\s*$";
     const MIN_LENGTH: Option<usize> = Some(1);
+    const LENGTHS: RangeInclusive<usize> = 1..=255;
 
     fn normalize(text: &str) -> &str {
         text.trim_matches(is_white_space)
@@ -52,6 +55,7 @@ impl Rule for OfDescription {
     const DESCRIPTION: &'static str = "More about it; must have at most 1000 characters, and no U+0000";
     const PATTERN: &'static str = r"^[^\x00]*$";
     const MAX_LENGTH: Option<usize> = Some(1000);
+    const LENGTHS: RangeInclusive<usize> = 0..=1000;
 }
 
 #[derive(Debug)]
@@ -62,6 +66,7 @@ impl Rule for OfTag {
                                        removed), and no U+0000";
     const PATTERN: &'static str = r"^\s*[^\s\x00](?:[^\x00]{0,48}[^\s\x00])?\s*$";
     const MIN_LENGTH: Option<usize> = Some(1);
+    const LENGTHS: RangeInclusive<usize> = 1..=50;
 
     fn normalize(text: &str) -> &str {
         text.trim_matches(is_white_space)
@@ -78,6 +83,15 @@ impl Tags {
 
     pub(super) fn new(tags: &[&str]) -> Self {
         Self(tags.iter().map(|tag| Text::new(tag)).collect())
+    }
+
+    /// Makes them from texts that the document has not validated; `None` if they are not valid.
+    pub(super) fn checked(tags: &[String]) -> Option<Self> {
+        let repeated = tags.iter().enumerate().any(|(n, tag)| tags.iter().take(n).any(|other| other == tag));
+        if tags.len() > Self::MAX || repeated {
+            return None;
+        }
+        tags.iter().map(|tag| Text::checked(tag)).collect::<Option<_>>().map(Self)
     }
 
     /// The tags in what the database stores, which only [`Tags::into_json`] has written.
@@ -204,6 +218,18 @@ impl<R: Rule> Text<R> {
         Self(R::normalize(text).to_owned(), PhantomData)
     }
 
+    /// Makes one from a text that the document has not validated; `None` if it is not valid.
+    pub(super) fn checked(text: &str) -> Option<Self> {
+        let text = Self::new(text);
+        let valid = R::LENGTHS.contains(&text.0.chars().count()) && !text.0.contains('\0');
+        valid.then_some(text)
+    }
+
+    /// The rule in words.
+    pub(super) fn rule() -> &'static str {
+        R::DESCRIPTION.split_once("; ").map_or(R::DESCRIPTION, |(_, rule)| rule)
+    }
+
     pub(super) fn into_string(self) -> String {
         self.0
     }
@@ -255,5 +281,35 @@ impl<R: Rule> ParseFromJSON for Text<R> {
 impl<R: Rule> ToJSON for Text<R> {
     fn to_json(&self) -> Option<Value> {
         Some(self.0.as_str().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_checked_as_the_document_validates_it() {
+        fn compare<R: Rule>() {
+            let schema = serde_json::json!({
+                "pattern": R::PATTERN, "minLength": R::MIN_LENGTH.unwrap_or(0), "maxLength": R::MAX_LENGTH.unwrap_or(9999),
+            });
+            let schema = jsonschema::draft202012::new(&schema).unwrap();
+            let around =
+                [*R::LENGTHS.start(), *R::LENGTHS.end()].map(|bound| [bound.saturating_sub(1), bound, bound + 1]);
+            for length in around.concat() {
+                for part in ["x", "ü", "🦀", "\0", " ", "\u{85}", "\u{feff}", "\u{2003}"] {
+                    for text in [part.repeat(length), format!("a{}b", part.repeat(length.saturating_sub(2)))] {
+                        for text in [text.clone(), format!(" {text}"), format!("{text}\n")] {
+                            let valid = schema.is_valid(&text.as_str().into());
+                            assert_eq!(Text::<R>::checked(&text).is_some(), valid, "{}: {text:?}", R::PATTERN);
+                        }
+                    }
+                }
+            }
+        }
+        compare::<OfTitle>();
+        compare::<OfDescription>();
+        compare::<OfTag>();
     }
 }

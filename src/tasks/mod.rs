@@ -13,5 +13,6 @@ mod owner;
 mod pages;
 mod statements;
 mod store;
+pub mod transfer;
 
 pub use self::{api::TasksApi, idempotency::remove_expired};

@@ -155,7 +155,8 @@ impl NewRows<'_> {
     }
 }
 
-fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
+/// The values of a row, in the order of its columns.
+pub(super) fn values<M: ModelTrait>(row: &M) -> impl Iterator<Item = Value> {
     <M::Entity as EntityTrait>::Column::iter().map(|column| row.get(column))
 }
 

@@ -2,9 +2,11 @@
 
 mod conditional;
 mod durability;
+pub(crate) mod exports;
 mod fields;
 mod filters;
 mod idempotency;
+pub(crate) mod imports;
 mod isolation;
 mod large_upgrade;
 mod lists;
@@ -15,4 +17,5 @@ pub(crate) mod resets;
 mod rolling;
 mod tasks;
 mod upgrades;
+mod users;
 mod validation;

@@ -129,6 +129,11 @@ impl Connection {
         messages.map(|messages| messages.iter().any(is_off)).map_err(|error| on_statement(&error))
     }
 
+    /// Runs statements without arguments or rows, without a time limit.
+    pub(super) async fn batch(&self, statements: &str) -> Result<(), DbError> {
+        self.client.batch_execute(statements).await.map_err(|error| on_statement(&error).end())
+    }
+
     /// Runs a read. At the deadline, calls `overdue` and cancels the read. If that gets no answer either, retires the
     /// connection.
     pub(super) async fn read(

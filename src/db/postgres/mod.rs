@@ -4,6 +4,7 @@ mod connect;
 mod connection;
 mod migrate;
 mod pool;
+mod session;
 mod sqlstate;
 mod tls;
 mod turns;
@@ -22,6 +23,7 @@ use tokio::{
 use tokio_postgres::config::TargetSessionAttrs;
 use uuid::Uuid;
 
+pub(super) use self::session::Session;
 use self::{
     connect::Connector,
     connection::Outcome,

@@ -56,15 +56,21 @@ fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
     }
 }
 
-/// Creates the file for its owner alone, independent of the umask. SQLite gives its other files the same mode.
+/// Creates the file, if there is none.
 fn create(path: &Path) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+    match create_new(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Creates the file and its folder for their owner alone, independent of the umask. SQLite gives its other files the same
+/// mode.
+pub(super) fn create_new(path: &Path) -> std::io::Result<fs::File> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Switches the file to a write-ahead log. This needs an exclusive lock, and SQLite does not wait for it.

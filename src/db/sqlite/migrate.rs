@@ -38,7 +38,7 @@ impl Sqlite {
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Takes the step in one transaction, with the write lock.
-async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
+pub(super) async fn migrate(file: &SqliteFile, step: Step) -> Result<Migrations, DbError> {
     let connection = file::open(file)?;
     connection.busy_timeout(BUSY).map_err(failed)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;

@@ -1,8 +1,10 @@
 //! SQLite: reads run inline, on one connection for each worker thread. One thread makes all changes, in groups.
 
+mod backup;
 mod error;
 mod file;
 mod migrate;
+mod session;
 mod value;
 mod writer;
 
@@ -17,6 +19,7 @@ use sea_orm::ColumnType;
 use thread_local::ThreadLocal;
 use tokio::{sync::Notify, time::timeout};
 
+pub(super) use self::session::Session;
 use self::{
     error::failed,
     file::Files,

@@ -123,6 +123,12 @@ impl Model {
     }
 }
 
+/// Whether a text is an answer that this program can replay to the user.
+pub(in crate::tasks) fn is_answer(text: &str, user: &str) -> bool {
+    let answer = serde_json::from_str::<Answer>(text);
+    answer.is_ok_and(|answer| answer.format <= FORMAT && answer.user_id == user) && !text.contains('\0')
+}
+
 impl From<Answer> for entity::Model {
     fn from(answer: Answer) -> Self {
         let Answer {

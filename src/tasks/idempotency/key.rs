@@ -28,9 +28,13 @@ impl HeaderField for IdempotencyKey {
             Some(quoted) => unquote(quoted).ok_or(RULE)?,
             None => text.to_owned(),
         };
-        let fit = (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
-        if fit { Ok(Self(key)) } else { Err(RULE) }
+        if is_key(&key) { Ok(Self(key)) } else { Err(RULE) }
     }
+}
+
+/// Whether a text can be a key.
+pub(in crate::tasks) fn is_key(text: &str) -> bool {
+    (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Parses a string (RFC 9651, section 3.3.3) after its opening quote.

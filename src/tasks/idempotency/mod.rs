@@ -14,7 +14,11 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait},
 };
 
-pub(super) use self::{answer::Request, flights::InFlight, key::IdempotencyKey};
+pub(super) use self::{
+    answer::{Request, is_answer},
+    flights::InFlight,
+    key::{IdempotencyKey, is_key},
+};
 use crate::{
     db::{Db, DbError, Statements, arguments},
     timestamp::Timestamp,
@@ -56,7 +60,7 @@ impl Model {
 }
 
 /// Keys from before this time have expired.
-fn expiry() -> DateTime<Utc> {
+pub(super) fn expiry() -> DateTime<Utc> {
     DateTime::<Utc>::from(Timestamp::now()) - chrono::Duration::hours(LIFETIME_HOURS)
 }
 
