@@ -80,7 +80,7 @@ fn only_the_problem_module_chooses_the_status_of_an_error() {
 }
 
 /// The modules from top to bottom. Each imports only modules below it.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "main",
     "lib",
     "commands",

@@ -169,6 +169,7 @@ impl Server {
 #[bench::get_measured(args = (Call::get(ONE)), setup = Server::measured)]
 #[bench::get_known(Call { etag: Some("\"1\""), status: StatusCode::NOT_MODIFIED, ..Call::get(ONE) })]
 #[bench::list(Call::get("/api/tasks?limit=20"))]
+#[bench::list_pending(Call::get("/api/tasks?limit=20&status=pending"))]
 #[bench::post(Call::post(NEW, StatusCode::CREATED))]
 #[bench::patch(Call {
     method: Method::PATCH,
