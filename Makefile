@@ -81,7 +81,7 @@ deny: ## Check the crates: licences, sources and known vulnerabilities; builds c
 
 .PHONY: release
 release: ## Build what is released into target/release-files: the program, a Debian package, an SBOM and checksums
-	@scripts/require cargo cc dpkg-shlibdeps python3 strip
+	@scripts/require cargo cc dpkg-shlibdeps git python3 strip
 	scripts/release
 
 .PHONY: reproducible

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     config::Database,
-    db::{Db, DbError, FileError},
+    db::{Copied, Db, DbError, FileError},
     startup::{Failure, failure, misuse, open, print, unprinted, unusable},
     tasks::transfer::{self, TransferError},
 };
@@ -55,7 +55,7 @@ pub async fn import(database: &Database) -> Result<(), Failure> {
     let input = BufReader::with_capacity(BUFFER, io::stdin());
     let (imported, end) = transfer::import(&db, input, |done, all| show(&bar, done, all)).await;
     bar.finish_and_clear();
-    let printed = print(format_args!("imported {}; {} were there already\n", imported.new, rows(imported.there)));
+    let printed = print(format_args!("imported {}; there already: {}\n", imported.new, rows(imported.there)));
     for name in &imported.names {
         note(format_args!("{name} exists with different content"));
     }
@@ -65,7 +65,7 @@ pub async fn import(database: &Database) -> Result<(), Failure> {
         count => {
             let rest = count - imported.names.len() as u64;
             let rest = if rest == 0 { String::new() } else { format!(" ({rest} of them are not listed)") };
-            Err(failure(format_args!("{} with different content exist, and were left as they are{rest}", rows(count))))
+            Err(failure(format_args!("left as it is, because its content is different: {}{rest}", rows(count))))
         }
     }
 }
@@ -84,7 +84,7 @@ pub async fn delete_user(database: &Database, user: &str) -> Result<(), Failure>
         print(format_args!("deleted {deleted}\n"))?;
     }
     wiped.map_err(|error| {
-        let remedy = "run the command again when the disk has room and no program keeps the file open for long";
+        let remedy = "run the command again when the disks of the file and of temporary files have room, and nothing reads for long";
         failure(format_args!("the rows are deleted, but the file may still have their bytes: {error}; {remedy}"))
     })
 }
@@ -94,8 +94,8 @@ pub async fn delete_user(database: &Database, user: &str) -> Result<(), Failure>
 /// # Errors
 ///
 /// If there is such a file, or it cannot be written, or the database fails.
-pub fn backup(database: &Database, to: &Path) -> Result<(), Failure> {
-    open(database)?.backup(to).map_err(|error| not_copied(database, error))
+pub async fn backup(database: &Database, to: &Path) -> Result<(), Failure> {
+    copied(&open(database)?.backup(to).await.map_err(|error| not_copied(database, error))?)
 }
 
 /// Copies a backup to the place of an SQLite database.
@@ -104,7 +104,12 @@ pub fn backup(database: &Database, to: &Path) -> Result<(), Failure> {
 ///
 /// If there is a database, or the backup is not intact.
 pub async fn restore(database: &Database, from: &Path) -> Result<(), Failure> {
-    open(database)?.restore(from).await.map_err(|error| not_copied(database, error))
+    copied(&open(database)?.restore(from).await.map_err(|error| not_copied(database, error))?)
+}
+
+/// Names both files, because a relative path of the database depends on the working directory.
+fn copied(Copied { from, to }: &Copied) -> Result<(), Failure> {
+    print(format_args!("copied {} to {}\n", from.display(), to.display()))
 }
 
 /// A database that exists, and whose schema is that of this program.
@@ -113,7 +118,7 @@ async fn existing(database: &Database) -> Result<Db, Failure> {
     db.must_exist().map_err(|error| unusable(database, error))?;
     let migrations = db.migrations().await.map_err(|error| unusable(database, error))?;
     if migrations.0.iter().any(|migration| !migration.applied) {
-        let problem = "the schema of the database is older than this program: run todo-api migrate";
+        let problem = "the database has no schema yet, or an older one: run todo-api migrate up";
         return Err(failure(problem));
     }
     Ok(db)

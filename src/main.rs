@@ -237,7 +237,7 @@ fn run() -> Result<(), Failure> {
         Command::Migrate { step } => block_on(migrate(database(settings()?)?, step)),
         Command::Export { user } => block_on(commands::export(&database(settings()?)?, user.as_deref())),
         Command::Import => block_on(commands::import(&database(settings()?)?)),
-        Command::Backup { file } => commands::backup(&database(settings()?)?, &file),
+        Command::Backup { file } => block_on(commands::backup(&database(settings()?)?, &file)),
         Command::Restore { file } => block_on(commands::restore(&database(settings()?)?, &file)),
         Command::User { action: UserAction::Export { sub } } => {
             block_on(commands::export(&database(settings()?)?, Some(&sub)))

@@ -1,6 +1,9 @@
 //! Copies of the database as a file.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use super::{Backend, Db, DbError};
 
@@ -26,6 +29,22 @@ impl FileError {
     }
 }
 
+/// A file that was copied, and its copy: absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copied {
+    /// The original.
+    pub from: PathBuf,
+    /// The copy.
+    pub to: PathBuf,
+}
+
+impl Copied {
+    pub(super) fn new(from: &Path, to: &Path) -> Result<Self, FileError> {
+        let absolute = |path: &Path| std::path::absolute(path).map_err(|error| FileError::of(path, error));
+        Ok(Self { from: absolute(from)?, to: absolute(to)? })
+    }
+}
+
 impl Db {
     /// Checks that there is a database. Commands that only read must not create one.
     ///
@@ -44,9 +63,9 @@ impl Db {
     /// # Errors
     ///
     /// [`FileError`]. Then there is no new file.
-    pub fn backup(&self, to: &Path) -> Result<(), FileError> {
+    pub async fn backup(&self, to: &Path) -> Result<Copied, FileError> {
         match &*self.0 {
-            Backend::Sqlite(sqlite) => sqlite.backup(to),
+            Backend::Sqlite(sqlite) => sqlite.backup(to).await,
             Backend::Postgres(_) => Err(elsewhere("pg_dump makes a backup of it").into()),
         }
     }
@@ -56,7 +75,7 @@ impl Db {
     /// # Errors
     ///
     /// [`FileError`]. Then there is no new file.
-    pub async fn restore(&self, from: &Path) -> Result<(), FileError> {
+    pub async fn restore(&self, from: &Path) -> Result<Copied, FileError> {
         match &*self.0 {
             Backend::Sqlite(sqlite) => sqlite.restore(from).await,
             Backend::Postgres(_) => Err(elsewhere("pg_restore or psql restores a backup of it").into()),

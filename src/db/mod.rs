@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 pub(crate) use self::statement::arguments;
 pub use self::{
-    backup::FileError,
+    backup::{Copied, FileError},
     bulk::{Among, Count, Missing},
     migrate::Migrations,
     outage::Outage,

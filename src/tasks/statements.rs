@@ -246,7 +246,8 @@ fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -
     };
     let kinds: &[Kind] = match (status, tasks) {
         (Status::All, Sorted::Created) | (_, Sorted::Title) => &[Kind::ANY],
-        (_, Sorted::Created) => &[Kind::PLAIN, Kind::DATED_ONLY, Kind::PRIORITIZED],
+        // The most common kind is last: SQLite passes the rows of the others through one merge more.
+        (_, Sorted::Created) => &[Kind::PRIORITIZED, Kind::DATED_ONLY, Kind::PLAIN],
         (_, Sorted::Dated) => &[Kind::DATED],
         (_, Sorted::Undated) => &[Kind::PLAIN, Kind::PRIORITIZED_UNDATED],
         (_, Sorted::Prioritized) => &[Kind::PRIORITIZED],

@@ -32,7 +32,8 @@ fn restored(from: &Server, file: &str) -> Server {
     let mut server = Server::start(Database::Sqlite);
     server.kill();
     fs::remove_dir_all(server.folder().join("data")).unwrap();
-    server.printed(&["restore", from.folder().join(file).to_str().unwrap()]);
+    let printed = server.printed(&["restore", from.folder().join(file).to_str().unwrap()]);
+    assert!(printed.ends_with(&format!(" to {}/data/todo.db\n", server.folder().display())), "{printed}");
     let path = server.folder().join("data/todo.db");
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(server.folder().join("data")).unwrap().count(), 1);
@@ -54,7 +55,9 @@ fn a_backup_of_a_serving_server_has_all_tasks_from_before_and_can_be_restored() 
             alice.create(&format!("before {round}"));
             let before: Vec<Value> = alice.all();
             let file = format!("backup {round}.db");
-            assert_eq!(server.printed(&["backup", &file]), "");
+            let printed = server.printed(&["backup", &file]);
+            let (folder, base) = (server.folder().display(), format!("{}/{file}", server.folder().display()));
+            assert_eq!(printed, format!("copied {folder}/data/todo.db to {base}\n"));
             let mode = fs::metadata(server.folder().join(&file)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             let copy = restored(&server, &file);
@@ -94,6 +97,30 @@ fn a_backup_never_replaces_a_file() {
 }
 
 #[test]
+fn a_name_that_looks_like_a_uri_is_a_name() {
+    let server = Server::start(Database::Sqlite);
+    fill(&server);
+    server.printed(&["backup", "file:copy.db?mode=memory"]);
+    assert_eq!(export(&restored(&server, "file:copy.db?mode=memory")), export(&server));
+    assert_eq!(leftovers(&server), [""; 0]);
+}
+
+#[test]
+fn only_a_database_of_this_program_is_backed_up() {
+    let mut server = Server::start(Database::Sqlite);
+    server.kill();
+    let database = server.folder().join("data/todo.db");
+    for content in [&b""[..], &b"x".repeat(10_000)] {
+        fs::remove_dir_all(server.folder().join("data")).unwrap();
+        fs::create_dir(server.folder().join("data")).unwrap();
+        fs::write(&database, content).unwrap();
+        let line = failure(server.command(&["backup", "copy.db"]));
+        assert!(line.starts_with("data/todo.db: "), "{line}");
+        assert!(!server.folder().join("copy.db").exists());
+    }
+}
+
+#[test]
 fn a_backup_on_a_full_disk_leaves_no_file() {
     let server = Server::start(Database::Sqlite);
     server.user("alice").create(&"x".repeat(200));
@@ -129,7 +156,7 @@ fn a_restore_never_replaces_a_database() {
     server.user("alice").create("x");
     server.printed(&["backup", "copy.db"]);
     let all = export(&server);
-    let remedy = "exists already; stop the server, and move the file away together with its -wal and -shm";
+    let remedy = "exists already; stop the server, and move the file away together with its -wal, -shm and -journal";
     assert_eq!(failure(server.command(&["restore", "copy.db"])), format!("data/todo.db: {remedy}"));
     server.kill();
     assert_eq!(failure(server.command(&["restore", "copy.db"])), format!("data/todo.db: {remedy}"));
@@ -137,9 +164,13 @@ fn a_restore_never_replaces_a_database() {
 
     let data = server.folder().join("data");
     fs::remove_file(data.join("todo.db")).unwrap();
-    fs::write(data.join("todo.db-wal"), "old").unwrap();
-    assert_eq!(failure(server.command(&["restore", "copy.db"])), format!("data/todo.db-wal: {remedy}"));
-    fs::remove_file(data.join("todo.db-wal")).unwrap();
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let left = format!("todo.db{suffix}");
+        drop(fs::remove_file(data.join(&left)));
+        fs::write(data.join(&left), "old").unwrap();
+        assert_eq!(failure(server.command(&["restore", "copy.db"])), format!("data/{left}: {remedy}"));
+        fs::remove_file(data.join(&left)).unwrap();
+    }
     server.printed(&["restore", "copy.db"]);
     assert_eq!(export(&server), all);
 }
@@ -173,6 +204,9 @@ fn only_an_intact_database_of_this_program_is_restored() {
     sql("orphan", "PRAGMA foreign_keys = OFF; DELETE FROM users");
     fs::copy(file("data/todo.db"), file("live")).unwrap();
     fs::copy(file("data/todo.db-wal"), file("live-wal")).unwrap();
+    std::os::unix::fs::symlink("live", file("link")).unwrap();
+    fs::write(file("torn"), &copy).unwrap();
+    fs::write(file("torn-journal"), "x").unwrap();
     let all = export(&server);
     server.kill();
     fs::remove_dir_all(file("data")).unwrap();
@@ -186,7 +220,9 @@ fn only_an_intact_database_of_this_program_is_restored() {
         ("foreign", "foreign: the database seems to belong to another program"),
         ("other", "other: is not a database of todo-api"),
         ("newer", "newer: the schema is newer than this program"),
-        ("orphan", "orphan: is not an intact SQLite database: rows have no owner"),
+        ("orphan", "orphan: is not an intact SQLite database: some rows belong to no user"),
+        ("link", "live-wal: belongs to a database in use; make a backup of it with todo-api backup"),
+        ("torn", "torn-journal: belongs to a database in use; make a backup of it with todo-api backup"),
         ("live", "live-wal: belongs to a database in use; make a backup of it with todo-api backup"),
     ] {
         let line = failure(server.command(&["restore", name]));

@@ -191,7 +191,7 @@ fn an_export_of_an_older_schema_asks_for_the_migration() {
     for arguments in [&["export"][..], &["user", "export", "alice"], &["user", "delete", "alice"]] {
         let output = server.command(arguments);
         assert_eq!(output.status.code(), Some(1), "{output:?}");
-        let line = "todo-api: the schema of the database is older than this program: run todo-api migrate\n";
+        let line = "todo-api: the database has no schema yet, or an older one: run todo-api migrate up\n";
         assert_eq!(String::from_utf8(output.stderr).unwrap(), line);
     }
 }

@@ -49,7 +49,7 @@ fn an_imported_export_gives_the_same_lists_etags_and_replays() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "imported 2 users, 14 tasks, 12 idempotency keys; 0 rows were there already\n"
+        "imported 2 users, 14 tasks, 12 idempotency keys; there already: 0 rows\n"
     );
     assert_eq!(export(&to), all);
     for user in ["alice", "bob ü \"quoted\""] {
@@ -72,7 +72,7 @@ fn a_second_import_finds_all_rows() {
     for (export, rows) in [(&all, 28), (&many, 3700)] {
         let output = import(&server, export);
         assert!(output.status.success(), "{output:?}");
-        let printed = format!("imported 0 users, 0 tasks, 0 idempotency keys; {rows} rows were there already\n");
+        let printed = format!("imported 0 users, 0 tasks, 0 idempotency keys; there already: {rows} rows\n");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
     }
 }
@@ -133,8 +133,8 @@ fn a_row_with_different_content_is_kept_and_named() {
     let text: Vec<_> = others.iter().map(Value::to_string).collect();
     let text = text.join("\n");
     let (printed, errors) = failure(import(&server, &text));
-    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; 16 rows were there already\n");
-    named.push("12 rows with different content exist, and were left as they are".to_owned());
+    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; there already: 16 rows\n");
+    named.push("left as it is, because its content is different: 12 rows".to_owned());
     assert_eq!(errors, named);
     assert_eq!(export(&server), before);
 
@@ -142,7 +142,7 @@ fn a_row_with_different_content_is_kept_and_named() {
     assert!(import(&server, &many).status.success());
     let (_, errors) = failure(import(&server, &many.replace("\"version\":1", "\"version\":2")));
     assert_eq!(errors.len(), 21);
-    let last = "100 rows with different content exist, and were left as they are (80 of them are not listed)";
+    let last = "left as it is, because its content is different: 100 rows (80 of them are not listed)";
     assert_eq!(errors[20], last);
 }
 
@@ -258,9 +258,10 @@ fn a_line_that_is_not_valid_is_named_and_the_rows_before_it_stay() {
         ("task", &task, "due_date", json!("tomorrow"), "must be a date and time"),
         ("task", &task, "due_date", json!("2026-11-28T00:00:00"), "must be a date and time"),
         ("task", &task, "due_date", json!("10000-11-28T00:00:00Z"), "must be a date and time"),
-        ("task", &task, "version", json!(0), "must be a whole number from 1"),
-        ("task", &task, "version", json!(1.5), "must be a whole number from 1"),
-        ("task", &task, "version", json!(u64::MAX), "must be a whole number from 1"),
+        ("task", &task, "version", json!(0), "must be a whole number from 1 to 9007199254740991"),
+        ("task", &task, "version", json!(1_u64 << 53), "must be a whole number from 1 to 9007199254740991"),
+        ("task", &task, "version", json!(1.5), "must be a whole number from 1 to 9007199254740991"),
+        ("task", &task, "version", json!(u64::MAX), "must be a whole number from 1 to 9007199254740991"),
         ("task", &task, "created_at", json!(null), "is missing"),
         ("task", &task, "updated_at", json!("2026-11-27T00:00:00Z"), "must not be before created_at"),
         ("user", &user, "id", json!("\u{7f}"), "must be a user id"),
@@ -272,6 +273,7 @@ fn a_line_that_is_not_valid_is_named_and_the_rows_before_it_stay() {
         ("key", &key, "answer", json!(answer.to_string().replace("alice", "bob")), "must be the text of an answer"),
         ("key", &key, "answer", json!(answer.to_string().replace("\"format\":1", "\"format\":2")), "must be the text"),
         ("key", &key, "user_id", json!(7), "must be a user id"),
+        ("key", &key, "created_at", json!("9999-12-31T00:00:00Z"), "must not be more than a day in the future"),
     ] {
         let mut row = row.clone();
         row[field] = value;
@@ -315,7 +317,7 @@ fn a_line_that_is_not_valid_is_named_and_the_rows_before_it_stay() {
     let orphan = around(&json!({ "task": task }).to_string().replace("\"alice\"", "\"carol\""));
     let (printed, errors) = failure(import(&server, &orphan));
     assert!(errors[0].starts_with("lines 2 to 3: a task or a key is of a user that the database does not have"));
-    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; 0 rows were there already\n");
+    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; there already: 0 rows\n");
 }
 
 #[test]

@@ -17,7 +17,7 @@ export const config = {
   tokenLifetime: env.AUTH_TOKEN_LIFETIME ?? "15m",
   /** Seconds for which a key signs. It is published, and so verifies, for thirty more days. */
   keyLifetime: Number(env.AUTH_KEY_LIFETIME ?? 30 * 24 * 3600),
-  /** Addresses of proxies with a trusted `X-Forwarded-For`. */
+  /** Addresses and networks of proxies with a trusted `X-Forwarded-For`. */
   trustedProxies: (env.TRUSTED_PROXIES ?? "127.0.0.1,::1").split(","),
 };
 

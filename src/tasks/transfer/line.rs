@@ -226,6 +226,12 @@ fn shape(line: &str, error: &serde_json::Error) -> Flaw {
     Flaw::whole("is not an object with one member export, user, task, key or end, which is an object")
 }
 
+/// The greatest version of an imported task: it has room for changes, and every JSON parser reads it exactly.
+const VERSIONS: i64 = (1 << 53) - 1;
+
+/// Microseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
 const SUBJECT: &str = "must be a user id: a text of 1 to 255 characters, without control characters";
 const TIME: &str = "must be a date and time with an offset (RFC 3339), such as 2026-12-31T17:00:00Z";
 
@@ -268,11 +274,11 @@ impl RawTask<'_> {
             check::optional("task.priority", priority, "must be none, low, medium or high")?;
         let tags = check::tags("task.tags", tags)?;
         let due_date: Option<Timestamp> = check::optional("task.due_date", due_date, TIME)?;
-        let rule = "must be a whole number from 1";
+        let rule = "must be a whole number from 1 to 9007199254740991";
         let version = check::optional("task.version", version, rule)?.unwrap_or(1);
         let created_at: Timestamp = required("task.created_at", created_at, TIME)?;
         let updated_at: Timestamp = required("task.updated_at", updated_at, TIME)?;
-        if version < 1 {
+        if !(1..=VERSIONS).contains(&version) {
             return Err(Flaw::of("task.version", rule));
         }
         if updated_at < created_at {
@@ -316,6 +322,10 @@ impl RawKey<'_> {
             return Err(Flaw::of("key.fingerprint", rule));
         }
         let created_at: Timestamp = required("key.created_at", created_at, TIME)?;
+        // A key counts for a day from then. Clocks differ.
+        if created_at.micros() > Timestamp::now().micros() + DAY {
+            return Err(Flaw::of("key.created_at", "must not be more than a day in the future"));
+        }
         Ok(key::Model { user_id, key, fingerprint, answer, created_at: created_at.into() })
     }
 }

@@ -41,7 +41,7 @@ impl Counts {
     /// All rows.
     #[must_use]
     pub const fn sum(self) -> u64 {
-        self.users + self.tasks + self.keys
+        self.users.saturating_add(self.tasks).saturating_add(self.keys)
     }
 }
 
