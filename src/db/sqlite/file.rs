@@ -58,18 +58,26 @@ fn unusable(file: &SqliteFile, error: &std::io::Error) -> DbError {
 
 /// Creates the file, if there is none.
 fn create(path: &Path) -> std::io::Result<()> {
-    match create_new(path) {
+    create_folder(path)?;
+    match create_file(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
     }
 }
 
-/// Creates the file and its folder for their owner alone, independent of the umask. SQLite gives its other files the same
-/// mode.
+/// Creates a new file, and its folder if there is none. Fails if there is a file.
 pub(super) fn create_new(path: &Path) -> std::io::Result<fs::File> {
-    if let Some(folder) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
+    create_folder(path)?;
+    create_file(path)
+}
+
+/// Creates the folder of the file for its owner alone, if there is none.
+fn create_folder(path: &Path) -> std::io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| fs::DirBuilder::new().recursive(true).mode(0o700).create(folder))
+}
+
+/// Creates the file for its owner alone, independent of the umask. SQLite gives its other files the same mode.
+fn create_file(path: &Path) -> std::io::Result<fs::File> {
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
