@@ -81,12 +81,14 @@ impl Server {
         Self::refused(&[("DATABASE_URL", url)])
     }
 
-    /// The exit status and last line of a server that cannot start with these variables.
+    /// The exit status and last line of a server that cannot start with these variables. One that starts all the same is
+    /// killed after two minutes.
     pub fn refused(environment: &[(&str, &str)]) -> (Option<i32>, String) {
         let folder = tempfile::tempdir().unwrap();
         let environment = [&[("BETTER_AUTH_SECRET", SECRET), ("PORT", "0")], environment].concat();
-        let output =
-            Command::new(binary()).arg("serve").current_dir(&folder).env_clear().envs(environment).output().unwrap();
+        let mut command = Command::new("timeout");
+        command.args(["--signal=KILL", "120"]).arg(binary()).arg("serve").current_dir(&folder);
+        let output = command.env_clear().envs(environment).output().unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
         let line = errors.lines().last().unwrap().to_owned();
         (output.status.code(), line)
