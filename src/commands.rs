@@ -55,7 +55,7 @@ pub async fn import(database: &Database) -> Result<(), Failure> {
     let input = BufReader::with_capacity(BUFFER, io::stdin());
     let (imported, end) = transfer::import(&db, input, |done, all| show(&bar, done, all)).await;
     bar.finish_and_clear();
-    let printed = print(format_args!("imported {}; there already: {}\n", imported.new, rows(imported.there)));
+    let printed = print(format_args!("imported {}; already there: {}\n", imported.new, rows(imported.there)));
     for name in &imported.names {
         note(format_args!("{name} exists with different content"));
     }
@@ -65,7 +65,7 @@ pub async fn import(database: &Database) -> Result<(), Failure> {
         count => {
             let rest = count - imported.names.len() as u64;
             let rest = if rest == 0 { String::new() } else { format!(" ({rest} of them are not listed)") };
-            Err(failure(format_args!("left as it is, because its content is different: {}{rest}", rows(count))))
+            Err(failure(format_args!("left as they are, because their content is different: {}{rest}", rows(count))))
         }
     }
 }

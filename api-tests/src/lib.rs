@@ -6,6 +6,7 @@ mod client;
 mod collector;
 mod commands;
 mod document;
+mod end;
 mod issuer;
 mod place;
 mod pooler;
@@ -24,6 +25,7 @@ pub use self::{
     client::{Answer, Client},
     collector::{Collector, ExportedSpan},
     document::Document,
+    end::End,
     issuer::{Issuer, Reply},
     place::Database,
     pooler::Pooler,

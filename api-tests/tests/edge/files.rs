@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Client, Database, Server, faults};
+use api_tests::{Client, Database, End, Server, faults};
 use serde_json::{Value, json};
 
 fn wait_until_ready(server: &Server) {
@@ -28,18 +28,15 @@ fn servers_that_start_at_once_on_an_empty_file_with_slow_locks_all_serve() {
                 }
             });
         }
-        let rounds = std::panic::catch_unwind(|| {
-            for round in 0..20 {
-                let slow = [("LD_PRELOAD", faults()), ("FAULT_LOCK_PAUSE_US", "3000")];
-                let servers = Server::start_together_with(Database::Sqlite, 8, &slow);
-                for server in &servers {
-                    wait_until_ready(server);
-                }
-                servers[round % 8].user("alice").create("x");
+        let _end = End(&done);
+        for round in 0..20 {
+            let slow = [("LD_PRELOAD", faults()), ("FAULT_LOCK_PAUSE_US", "3000")];
+            let servers = Server::start_together_with(Database::Sqlite, 8, &slow);
+            for server in &servers {
+                wait_until_ready(server);
             }
-        });
-        done.store(true, Ordering::Relaxed);
-        rounds.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            servers[round % 8].user("alice").create("x");
+        }
     });
 }
 

@@ -20,8 +20,8 @@ fn put(client: &Client, path: &str, title: &str) -> Answer {
     client.put(path, &json!({ "title": title }))
 }
 
-/// Reads one answer from a connection that stays open, and returns its status. Does not check more: what the clients of
-/// the hammered row compute, the server cannot.
+/// Reads one answer from a connection that stays open, and returns its status. Does not check more, because checks would
+/// take processor time from the server.
 fn next_status(stream: &mut BufReader<TcpStream>) -> u16 {
     let (mut head, mut length) = (String::new(), 0);
     while !head.ends_with("\r\n\r\n") {

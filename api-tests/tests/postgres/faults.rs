@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Cluster, Server};
+use api_tests::{Answer, Cluster, End, Server};
 use serde_json::{Value, json};
 
 use super::load::{AT_MOST, Outcome, create, path, wait_until, wait_until_ready};
@@ -118,8 +118,8 @@ fn write_while(server: &Server, disturb: impl FnOnce(&dyn Fn(usize))) -> Vec<Val
                 }
             });
         }
+        let _end = End(&done);
         disturb(&wait_for);
-        done.store(true, Ordering::Relaxed);
     });
     acknowledged.into_inner().unwrap()
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Balancer, Cluster, Method, PostgresDatabase, Server};
+use api_tests::{Balancer, Cluster, End, Method, PostgresDatabase, Server};
 use serde_json::{Value, json};
 
 fn free_port() -> u16 {
@@ -50,6 +50,7 @@ fn a_rolling_restart_of_three_instances_under_load_fails_no_request() {
                 }
             });
         }
+        let _end = End(&done);
         let wait_for = |more: usize| {
             let (before, started) = (requests.load(Ordering::Relaxed), Instant::now());
             while requests.load(Ordering::Relaxed) < before + more {
@@ -66,7 +67,6 @@ fn a_rolling_restart_of_three_instances_under_load_fails_no_request() {
             server.wait_for_log(|line| (line["route"] == "/api/tasks").then_some(()));
         }
         wait_for(200);
-        done.store(true, Ordering::Relaxed);
     });
     let kept = balancer.user("alice").all();
     let kept: Vec<&Value> = kept.iter().map(|task| &task["id"]).collect();

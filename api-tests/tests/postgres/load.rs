@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Client, Cluster, PostgresDatabase, Server};
+use api_tests::{Answer, Client, Cluster, End, PostgresDatabase, Server};
 use serde_json::{Value, json};
 
 /// Time limit of the contract for an answer while the database is unavailable.
@@ -107,12 +107,6 @@ pub fn wait_until_ready(server: &Server) -> Duration {
 
 /// Workers that repeat something until something else is done.
 pub fn while_working<T>(workers: usize, work: impl Fn(usize, usize) + Sync, disturb: impl FnOnce() -> T) -> T {
-    struct End<'a>(&'a AtomicBool);
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
     let (done, work) = (&AtomicBool::new(false), &work);
     thread::scope(|scope| {
         for worker in 0..workers {
@@ -125,7 +119,6 @@ pub fn while_working<T>(workers: usize, work: impl Fn(usize, usize) + Sync, dist
                 }
             });
         }
-        // Also if it fails.
         let _end = End(done);
         disturb()
     })

@@ -97,7 +97,7 @@ fn the_guides_statements_move_the_tasks_of_a_fastapi_back_end() {
     };
     let server = Server::start(Database::Sqlite);
     for expected in
-        ["imported 2 users, 3 tasks, 0 idempotency keys; there already: 0 rows", "imported 0 users, 0 tasks, 0 "]
+        ["imported 2 users, 3 tasks, 0 idempotency keys; already there: 0 rows", "imported 0 users, 0 tasks, 0 "]
     {
         let output = server.command_reading(rows().as_bytes(), &["import"]);
         assert!(String::from_utf8(output.stdout.clone()).unwrap().starts_with(expected), "{output:?}");

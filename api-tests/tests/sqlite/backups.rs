@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use api_tests::{Database, Server, binary};
+use api_tests::{Database, End, Server, binary};
 use serde_json::Value;
 
 use crate::suite::exports::{export, fill, seen};
@@ -46,11 +46,12 @@ fn a_backup_of_a_serving_server_has_all_tasks_from_before_and_can_be_restored() 
     let alice = server.user("alice");
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let writer = scope.spawn(|| {
+        scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 server.user("bob").create("while the backup runs");
             }
         });
+        let _end = End(&done);
         for round in 0..3 {
             alice.create(&format!("before {round}"));
             let before: Vec<Value> = alice.all();
@@ -64,8 +65,6 @@ fn a_backup_of_a_serving_server_has_all_tasks_from_before_and_can_be_restored() 
             assert_eq!(copy.user("alice").all(), before);
             copy.user("alice").create("after");
         }
-        done.store(true, Ordering::Relaxed);
-        writer.join().unwrap();
     });
     assert_eq!(leftovers(&server), [""; 0]);
 }

@@ -4,7 +4,7 @@ use std::{
     thread,
 };
 
-use api_tests::{Answer, Client, Server};
+use api_tests::{Answer, Client, End, Server};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -150,8 +150,8 @@ fn an_export_shows_one_moment_while_users_make_changes() {
                 }
             }
         });
-        let mut last = 0;
-        let mut exports = 0;
+        let _end = End(&done);
+        let (mut last, mut exports) = (0, 0);
         while exports < 5 || last < 50 {
             let lines = lines(&export(&server));
             let (begin, end) = (&lines[0]["export"], &lines.last().unwrap()["end"]);
@@ -163,7 +163,6 @@ fn an_export_shows_one_moment_while_users_make_changes() {
             assert!(tasks >= last);
             (last, exports) = (tasks, exports + 1);
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 

@@ -49,7 +49,7 @@ fn an_imported_export_gives_the_same_lists_etags_and_replays() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "imported 2 users, 14 tasks, 12 idempotency keys; there already: 0 rows\n"
+        "imported 2 users, 14 tasks, 12 idempotency keys; already there: 0 rows\n"
     );
     assert_eq!(export(&to), all);
     for user in ["alice", "bob ü \"quoted\""] {
@@ -72,7 +72,7 @@ fn a_second_import_finds_all_rows() {
     for (export, rows) in [(&all, 28), (&many, 3700)] {
         let output = import(&server, export);
         assert!(output.status.success(), "{output:?}");
-        let printed = format!("imported 0 users, 0 tasks, 0 idempotency keys; there already: {rows} rows\n");
+        let printed = format!("imported 0 users, 0 tasks, 0 idempotency keys; already there: {rows} rows\n");
         assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
     }
 }
@@ -133,8 +133,8 @@ fn a_row_with_different_content_is_kept_and_named() {
     let text: Vec<_> = others.iter().map(Value::to_string).collect();
     let text = text.join("\n");
     let (printed, errors) = failure(import(&server, &text));
-    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; there already: 16 rows\n");
-    named.push("left as it is, because its content is different: 12 rows".to_owned());
+    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; already there: 16 rows\n");
+    named.push("left as they are, because their content is different: 12 rows".to_owned());
     assert_eq!(errors, named);
     assert_eq!(export(&server), before);
 
@@ -142,7 +142,7 @@ fn a_row_with_different_content_is_kept_and_named() {
     assert!(import(&server, &many).status.success());
     let (_, errors) = failure(import(&server, &many.replace("\"version\":1", "\"version\":2")));
     assert_eq!(errors.len(), 21);
-    let last = "left as it is, because its content is different: 100 rows (80 of them are not listed)";
+    let last = "left as they are, because their content is different: 100 rows (80 of them are not listed)";
     assert_eq!(errors[20], last);
 }
 
@@ -317,7 +317,7 @@ fn a_line_that_is_not_valid_is_named_and_the_rows_before_it_stay() {
     let orphan = around(&json!({ "task": task }).to_string().replace("\"alice\"", "\"carol\""));
     let (printed, errors) = failure(import(&server, &orphan));
     assert!(errors[0].starts_with("lines 2 to 3: a task or a key is of a user that the database does not have"));
-    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; there already: 0 rows\n");
+    assert_eq!(printed, "imported 0 users, 0 tasks, 0 idempotency keys; already there: 0 rows\n");
 }
 
 #[test]

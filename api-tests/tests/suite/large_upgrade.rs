@@ -8,7 +8,7 @@ use std::{
     thread,
 };
 
-use api_tests::{Answer, Client, Database, Method, Server, Version};
+use api_tests::{Answer, Client, Database, End, Method, Server, Version};
 use serde_json::{Value, json};
 
 use super::{
@@ -124,11 +124,12 @@ fn a_hundred_thousand_tasks_are_upgraded_while_the_first_release_serves_them() {
             }
             tasks
         });
+        let end = End(&upgraded);
         // By now it has prepared all its statements.
         first_round.recv().unwrap();
         let new = old.sibling_of(Version::Current);
         new.wait_for_log(|line| (line["message"] == "ready").then_some(()));
-        upgraded.store(true, Ordering::Release);
+        drop(end);
         (new, traffic.join().unwrap())
     });
 

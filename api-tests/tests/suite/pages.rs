@@ -3,7 +3,7 @@ use std::{
     thread,
 };
 
-use api_tests::{Client, Server};
+use api_tests::{Client, End, Server};
 use serde_json::{Value, json};
 
 use crate::DATABASE;
@@ -224,16 +224,13 @@ fn a_page_shows_each_task_once_while_due_dates_and_priorities_come_and_go() {
                 }
             });
         }
-        let pages = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for page in 0..600 {
-                let (sort, order) = (changes[page / 2 % 2].0, ORDERS[page % 2]);
-                let tasks = alice.list(&format!("?sort={sort}&order={order}"));
-                let mut found = ids(&tasks);
-                found.sort_unstable();
-                assert_eq!(found, expected, "page {page}");
-            }
-        }));
-        done.store(true, Ordering::Relaxed);
-        pages.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let _end = End(&done);
+        for page in 0..600 {
+            let (sort, order) = (changes[page / 2 % 2].0, ORDERS[page % 2]);
+            let tasks = alice.list(&format!("?sort={sort}&order={order}"));
+            let mut found = ids(&tasks);
+            found.sort_unstable();
+            assert_eq!(found, expected, "page {page}");
+        }
     });
 }
