@@ -1,4 +1,4 @@
-//! The question of a health check: one request to a server on the same machine.
+//! The health check of `todo-api health`: one request to a server on the same machine.
 
 use std::{
     net::SocketAddr,
