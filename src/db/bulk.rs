@@ -5,7 +5,10 @@ use sea_orm::{
     sea_query::{Alias, Expr, OnConflict, Query},
 };
 
-use super::statement::{Build, Gives, Sql, argument};
+use super::{
+    Row,
+    statement::{Build, Find, Rows, Sql, argument},
+};
 
 /// Inserts rows, except those whose key the table has already. The arguments are the values of the rows, in the order of
 /// their columns.
@@ -34,30 +37,32 @@ impl<E: EntityTrait> Build for Missing<E> {
 
 /// The rows with one of these values in a column. The arguments are the owner, if there is one, and the values.
 #[derive(Debug)]
-pub struct Among<E: EntityTrait> {
+pub struct Among<R: Row> {
     /// The column of the owner, if only one owner's rows are wanted.
-    pub owner: Option<E::Column>,
+    pub owner: Option<<R::Entity as EntityTrait>::Column>,
     /// The column.
-    pub column: E::Column,
+    pub column: <R::Entity as EntityTrait>::Column,
     /// The number of values.
     pub values: usize,
 }
 
-impl<E: EntityTrait> Build for Among<E> {
+impl<R: Row> Build for Among<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
         let first = usize::from(self.owner.is_some());
         let values = (first..first + self.values).map(argument);
-        let mut query = E::find().filter(self.column.is_in(values));
+        let mut query = R::Entity::find().filter(self.column.is_in(values));
         if let Some(owner) = self.owner {
             query = query.filter(owner.eq(argument(0)));
         }
-        Sql::rows_of::<E>(QueryTrait::build(&query, backend))
+        Find::<R>(query).build(backend)
     }
 }
 
-impl<E: EntityTrait> Gives<E> for Among<E> {}
+impl<R: Row> Rows for Among<R> {
+    type Row = R;
+}
 
 /// The number of rows of a query.
 #[derive(Debug)]

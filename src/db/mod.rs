@@ -16,21 +16,22 @@ mod url;
 
 use std::{sync::Arc, time};
 
-use sea_orm::{DbBackend, DeleteMany, EntityTrait, IntoActiveModel, Select, TryIntoModel, UpdateMany, Value};
+use sea_orm::{DbBackend, DeleteMany, EntityTrait, Value};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub(crate) use self::statement::arguments;
 pub use self::{
     backup::{Copied, FileError},
     bulk::{Among, Count, Missing},
     migrate::Migrations,
     outage::Outage,
+    row::{Field, Row, Values},
     session::{Session, Transaction},
-    statement::{Arguments, Build, Fill, Gives, Inserts, Merge, Sql, Statements},
+    statement::{Arguments, Build, Fill, Find, Inserts, Merge, Rows, Sql, Statements, Update},
     url::{DatabaseUrl, InvalidUrl},
 };
-use self::{migrate::Step, postgres::Subject, statement::Run};
+use self::{migrate::Step, postgres::Subject};
+pub(crate) use self::{row::row, statement::arguments};
 use crate::telemetry::{
     self,
     metrics::{Metrics, Operation},
@@ -113,19 +114,6 @@ impl std::fmt::Display for DbError {
 }
 
 impl std::error::Error for DbError {}
-
-/// An entity whose rows can be rebuilt from column values, through its `ActiveModel`.
-///
-/// Every `DeriveEntityModel` is one. The trait only names the bounds.
-pub trait Rows:
-    EntityTrait<Model: IntoActiveModel<Self::ActiveModel>, ActiveModel: TryIntoModel<<Self as EntityTrait>::Model>>
-{
-}
-
-impl<E> Rows for E where
-    E: EntityTrait<Model: IntoActiveModel<E::ActiveModel>, ActiveModel: TryIntoModel<<E as EntityTrait>::Model>>
-{
-}
 
 impl Db {
     /// The database at this URL. Connects to nothing before [`Db::connect`].
@@ -263,13 +251,13 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// [`DbError::Unavailable`] and [`DbError::Internal`].
-    pub async fn one<K: Ord + Copy, A: Arguments, E: Rows>(
+    pub async fn one<K: Ord + Copy, A: Arguments, S: Rows>(
         &self,
-        query: &Statements<K, A, Select<E>>,
+        query: &Statements<K, A, S>,
         key: K,
         arguments: A,
-    ) -> Result<Option<E::Model>, DbError> {
-        Ok(self.read::<E>(query.bind(self.db.backend(), key, arguments)).await?.into_iter().next())
+    ) -> Result<Option<S::Row>, DbError> {
+        Ok(self.all(query, key, arguments).await?.into_iter().next())
     }
 
     /// The rows of a query.
@@ -277,22 +265,18 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// As [`Requested::one`].
-    pub async fn all<K: Ord + Copy, A: Arguments, E: Rows, S: Build<Built = Sql> + Gives<E>>(
+    pub async fn all<K: Ord + Copy, A: Arguments, S: Rows>(
         &self,
         query: &Statements<K, A, S>,
         key: K,
         arguments: A,
-    ) -> Result<Vec<E::Model>, DbError> {
-        self.read::<E>(query.bind(self.db.backend(), key, arguments)).await
-    }
-
-    async fn read<E: Rows>(&self, query: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
+    ) -> Result<Vec<S::Row>, DbError> {
+        let query = query.bind(self.db.backend(), key, arguments);
         let timing = self.begin(Operation::Select, || query.statement().text().to_owned());
-        let outcome = match &*self.db.0 {
-            Backend::Sqlite(sqlite) => sqlite.read::<E>(query.statement()).await,
-            Backend::Postgres(postgres) => postgres.read::<E>(query.statement(), self.deadline).await,
-        };
-        timing.end(outcome)
+        timing.end(match &*self.db.0 {
+            Backend::Sqlite(sqlite) => sqlite.read(query.statement()).await,
+            Backend::Postgres(postgres) => postgres.read(query.statement(), self.deadline).await,
+        })
     }
 
     /// Begins a statement of this kind, with this text.
@@ -332,17 +316,17 @@ impl Requested<'_> {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn update<K: Ord + Copy, A: Arguments, E: Rows>(
+    pub async fn update<K: Ord + Copy, A: Arguments, R: Row>(
         &self,
-        update: &Statements<K, A, UpdateMany<E>>,
+        update: &Statements<K, A, Update<R>>,
         key: K,
         arguments: A,
-    ) -> Result<Vec<E::Model>, DbError> {
+    ) -> Result<Vec<R>, DbError> {
         let update = update.bind(self.db.backend(), key, arguments);
         let timing = self.begin(Operation::Update, || update.statement().text().to_owned());
         timing.end(match &*self.db.0 {
-            Backend::Sqlite(sqlite) => sqlite.write::<E>(update).await,
-            Backend::Postgres(postgres) => postgres.write::<E>(self.subject, update.statement(), self.deadline).await,
+            Backend::Sqlite(sqlite) => sqlite.write(update).await,
+            Backend::Postgres(postgres) => postgres.write(self.subject, update.statement(), self.deadline).await,
         })
     }
 

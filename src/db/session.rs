@@ -1,11 +1,9 @@
 //! A connection of its own for a command that reads or changes much: its statements have no time limit, and it says
 //! itself where a transaction begins and ends.
 
-use sea_orm::DbBackend;
+use sea_orm::{DbBackend, EntityTrait};
 
-use super::{
-    Arguments, Backend, Build, Count, Db, DbError, Gives, Rows, Sql, Statements, postgres, sqlite, statement::Run,
-};
+use super::{Arguments, Backend, Build, Count, Db, DbError, Rows, Sql, Statements, postgres, sqlite, statement::Run};
 
 /// A connection outside the pools. If it is dropped within a transaction, the database rolls that back.
 #[derive(Debug)]
@@ -83,16 +81,16 @@ impl Session {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn all<K: Ord + Copy, A: Arguments, E: Rows, S: Build<Built = Sql> + Gives<E>>(
+    pub async fn all<K: Ord + Copy, A: Arguments, S: Rows>(
         &self,
         query: &Statements<K, A, S>,
         key: K,
         arguments: A,
-    ) -> Result<Vec<E::Model>, DbError> {
+    ) -> Result<Vec<S::Row>, DbError> {
         let run = query.bind(self.backend(), key, arguments);
         match &self.0 {
-            Kind::Sqlite(session) => session.all::<E>(run.statement()),
-            Kind::Postgres(session) => session.all::<E>(run.statement()).await,
+            Kind::Sqlite(session) => session.all(run.statement()),
+            Kind::Postgres(session) => session.all(run.statement()).await,
         }
     }
 
@@ -101,7 +99,7 @@ impl Session {
     /// # Errors
     ///
     /// Any [`DbError`].
-    pub async fn count<K: Ord + Copy, A: Arguments, E: Rows>(
+    pub async fn count<K: Ord + Copy, A: Arguments, E: EntityTrait>(
         &self,
         query: &Statements<K, A, Count<E>>,
         key: K,

@@ -7,15 +7,15 @@ use std::{
 };
 
 use sea_orm::{
-    ColumnType, DbBackend, DeleteMany, EntityTrait, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder,
-    UpdateMany, Value,
+    DbBackend, DeleteMany, EntityTrait, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    Value,
     sea_query::{
         Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, JoinType, OnConflict, Query, SelectStatement,
         UnionType, WithClause,
     },
 };
 
-use super::row;
+use super::Row;
 
 /// The arguments of a statement, each with a name.
 pub trait Arguments {
@@ -114,20 +114,17 @@ pub trait Build {
     fn build(self, backend: DbBackend) -> Self::Built;
 }
 
-/// A query whose rows are those of an entity.
-pub trait Gives<E> {}
-
-impl<E: EntityTrait> Gives<E> for Select<E> {}
-impl<E: EntityTrait> Gives<E> for Merge<E> {}
-impl<E: EntityTrait> Gives<E> for Fill<E> {}
+/// A query, whose rows are of one kind.
+pub trait Rows: Build<Built = Sql> {
+    /// The kind.
+    type Row: Row;
+}
 
 /// The text of a statement, and the values of its placeholders in order.
 #[derive(Debug)]
 pub struct Sql {
     text: String,
     placeholders: Vec<Placeholder>,
-    /// The types of the returned columns, if the rows are those of an entity.
-    types: Vec<ColumnType>,
 }
 
 #[derive(Debug)]
@@ -146,13 +143,7 @@ impl From<Statement> for Sql {
             value => Placeholder::Value(value),
         };
         let placeholders = values.into_iter().map(placeholder).collect();
-        Self { text: statement.sql, placeholders, types: Vec::new() }
-    }
-}
-
-impl Sql {
-    pub(super) fn rows_of<E: EntityTrait>(statement: Statement) -> Self {
-        Self { types: row::types::<E>(), ..statement.into() }
+        Self { text: statement.sql, placeholders }
     }
 }
 
@@ -193,10 +184,6 @@ impl<'a> Bound<'a> {
         &self.sql.text
     }
 
-    pub(super) fn types(self) -> &'a [ColumnType] {
-        &self.sql.types
-    }
-
     /// One value for each placeholder. [`Arguments`] have a value for each place. A missing one would have a type that
     /// no database knows, and the statement would fail.
     pub(super) fn values(self) -> impl ExactSizeIterator<Item = &'a Value> {
@@ -207,12 +194,26 @@ impl<'a> Bound<'a> {
     }
 }
 
-impl<E: EntityTrait> Build for Select<E> {
+/// The rows of a query. Only the columns of `R` are read.
+#[derive(Debug)]
+pub struct Find<R: Row>(pub Select<R::Entity>);
+
+impl<R: Row> Find<R> {
+    fn into_select(self) -> SelectStatement {
+        self.0.into_query().clear_selects().columns(R::columns()).to_owned()
+    }
+}
+
+impl<R: Row> Build for Find<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
-        Sql::rows_of::<E>(QueryTrait::build(&self, backend))
+        StatementBuilder::build(&self.into_select(), &backend).into()
     }
+}
+
+impl<R: Row> Rows for Find<R> {
+    type Row = R;
 }
 
 impl<E: EntityTrait> Build for DeleteMany<E> {
@@ -224,29 +225,36 @@ impl<E: EntityTrait> Build for DeleteMany<E> {
 }
 
 /// An update that returns the changed rows.
-impl<E: EntityTrait> Build for UpdateMany<E> {
+#[derive(Debug)]
+pub struct Update<R: Row>(pub UpdateMany<R::Entity>);
+
+impl<R: Row> Build for Update<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
-        let mut update = self.into_query();
-        update.returning(Query::returning().columns(E::Column::iter()));
-        Sql::rows_of::<E>(StatementBuilder::build(&update, &backend))
+        let mut update = self.0.into_query();
+        update.returning(Query::returning().columns(R::columns()));
+        StatementBuilder::build(&update, &backend).into()
     }
+}
+
+impl<R: Row> Rows for Update<R> {
+    type Row = R;
 }
 
 /// The first rows of several queries merged, in this order. It is one statement, so it sees one state of the database,
 /// and it reads one range of an index for each query.
 #[derive(Debug)]
-pub struct Merge<E: EntityTrait> {
+pub struct Merge<R: Row> {
     /// The queries.
-    pub selects: Vec<Select<E>>,
+    pub selects: Vec<Find<R>>,
     /// The order.
-    pub order: Vec<(E::Column, Order)>,
+    pub order: Vec<(<R::Entity as EntityTrait>::Column, Order)>,
     /// Maximum number of rows.
     pub limit: u64,
 }
 
-impl<E: EntityTrait> Merge<E> {
+impl<R: Row> Merge<R> {
     fn into_select(self, backend: DbBackend) -> SelectStatement {
         let first = |mut select: SelectStatement| {
             for (column, direction) in &self.order {
@@ -256,8 +264,8 @@ impl<E: EntityTrait> Merge<E> {
         };
         // PostgreSQL's planner merges ranges only if each is a subquery with its own ORDER BY and LIMIT.
         let apart = backend == DbBackend::Postgres && self.selects.len() > 1;
-        let stretch = |select| rows_of::<E>().from_subquery(first(select), Alias::new("stretch")).to_owned();
-        let selects = self.selects.into_iter().map(QueryTrait::into_query);
+        let stretch = |select| rows_of::<R>().from_subquery(first(select), Alias::new("stretch")).to_owned();
+        let selects = self.selects.into_iter().map(Find::into_select);
         let mut stretches = selects.map(|select| if apart { stretch(select) } else { select });
         let mut merged = stretches.next().unwrap_or_default();
         merged.unions(stretches.map(|stretch| (UnionType::All, stretch)));
@@ -265,36 +273,44 @@ impl<E: EntityTrait> Merge<E> {
     }
 }
 
-fn rows_of<E: EntityTrait>() -> SelectStatement {
-    Query::select().columns(E::Column::iter()).to_owned()
+fn rows_of<R: Row>() -> SelectStatement {
+    Query::select().columns(R::columns()).to_owned()
 }
 
-impl<E: EntityTrait> Build for Merge<E> {
+impl<R: Row> Build for Merge<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
-        Sql::rows_of::<E>(StatementBuilder::build(&self.into_select(backend), &backend))
+        StatementBuilder::build(&self.into_select(backend), &backend).into()
     }
+}
+
+impl<R: Row> Rows for Merge<R> {
+    type Row = R;
 }
 
 /// The rows of one merge and, if they are fewer than its limit, those of another. It is one statement, so it sees one
 /// state of the database. It does not read the second if the first has enough rows.
 #[derive(Debug)]
-pub struct Fill<E: EntityTrait> {
+pub struct Fill<R: Row> {
     /// Always read.
-    pub first: Merge<E>,
+    pub first: Merge<R>,
     /// Read only if the first leaves room.
-    pub then: Merge<E>,
+    pub then: Merge<R>,
 }
 
-impl<E: EntityTrait> Build for Fill<E> {
+impl<R: Row> Rows for Fill<R> {
+    type Row = R;
+}
+
+impl<R: Row> Build for Fill<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
         let (first, then) = (Alias::new("first_rows"), Alias::new("then_rows"));
         let count = Expr::cust("COUNT(*)");
         let mut counted = Query::select().expr(count.clone()).from(first.clone()).to_owned();
-        let (mut more, rest) = (rows_of::<E>(), self.then.into_select(backend));
+        let (mut more, rest) = (rows_of::<R>(), self.then.into_select(backend));
         // Each database checks for room once and before it reads the rest, but only with its own form of the condition.
         if backend == DbBackend::Postgres {
             let room = Expr::SubQuery(None, Box::new(counted.into())).lt(self.first.limit);
@@ -304,9 +320,9 @@ impl<E: EntityTrait> Build for Fill<E> {
             let room = Alias::new("room");
             more.from_subquery(counted, room).join_subquery(JoinType::CrossJoin, rest, then, Expr::cust("TRUE"));
         }
-        let all = rows_of::<E>().from(first.clone()).union(UnionType::All, more).to_owned();
+        let all = rows_of::<R>().from(first.clone()).union(UnionType::All, more).to_owned();
         let with = CommonTableExpression::new().query(self.first.into_select(backend)).table_name(first).to_owned();
-        Sql::rows_of::<E>(StatementBuilder::build(&all.with(WithClause::new().cte(with).to_owned()), &backend))
+        StatementBuilder::build(&all.with(WithClause::new().cte(with).to_owned()), &backend).into()
     }
 }
 

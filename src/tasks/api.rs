@@ -8,7 +8,7 @@ use poem_openapi::{
 use super::{
     cursor::Position,
     dto::{TaskComplete, TaskCreate, TaskResponse, TaskUpdate},
-    entity::Model,
+    entity::Task,
     fields::Priority,
     filters::Filters,
     id::TaskId,
@@ -17,6 +17,7 @@ use super::{
     store::{Creation, Excluded, Expected, StoreError, Tasks},
 };
 use crate::{
+    auth::User,
     db::Db,
     http::{Bearer, Body, Code, DeclaredQuery, ETag, IfMatch, IfNoneMatch, Json, OptionalHeader, Problem},
     openapi::Violation,
@@ -184,9 +185,11 @@ impl TasksApi {
         };
         let after = |cursor: String| Position::decode(&cursor, &list).ok_or_else(foreign_cursor);
         let after = cursor.0.map(after).transpose()?;
-        let page = Tasks::of(&self.db, bearer.user()).list(&list, after).await?;
+        let user = bearer.user();
+        let page = Tasks::of(&self.db, user).list(&list, after).await?;
         let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
-        Ok(Listed::Ok(Json(page.tasks.into_iter().map(TaskResponse::from).collect()), next, page.total))
+        let tasks = page.tasks.into_iter().map(|task| TaskResponse::of(user.id(), task)).collect();
+        Ok(Listed::Ok(Json(tasks), next, page.total))
     }
 
     /// Create a task
@@ -216,7 +219,7 @@ impl TasksApi {
         drop(flight);
         let location = format!("/api/tasks/{}", task.id);
         let etag = ETag(task.version);
-        Ok(Created::Created(Json(task.into()), location, etag, replayed))
+        Ok(Created::Created(Json(TaskResponse::of(user.id(), task)), location, etag, replayed))
     }
 
     /// Read a task
@@ -233,11 +236,12 @@ impl TasksApi {
         /// Identifies the task by its UUID.
         id: Path<TaskId>,
     ) -> Result<Found, Problem> {
-        let task = Tasks::of(&self.db, bearer.user()).get(id.0.0).await?;
+        let user = bearer.user();
+        let task = Tasks::of(&self.db, user).get(id.0.0).await?;
         let etag = ETag(task.version);
         Ok(match known.0 {
             Some(known) if known.knows(task.version) => Found::NotModified(etag, REVALIDATE.to_owned()),
-            _ => Found::Ok(Json(task.into()), etag, REVALIDATE.to_owned()),
+            _ => Found::Ok(Json(TaskResponse::of(user.id(), task)), etag, REVALIDATE.to_owned()),
         })
     }
 
@@ -261,9 +265,9 @@ impl TasksApi {
         id: Path<TaskId>,
     ) -> Result<Changed, Problem> {
         let conditions = Conditions { expected, excluded };
-        let tasks = Tasks::of(&self.db, bearer.user());
-        let updated = tasks.update(id.0.0, body.value.into(), conditions.expected()).await;
-        Ok(updated.map_err(|error| conditions.refused(error))?.into())
+        let user = bearer.user();
+        let updated = Tasks::of(&self.db, user).update(id.0.0, body.value.into(), conditions.expected()).await;
+        Ok(Changed::of(user, updated.map_err(|error| conditions.refused(error))?))
     }
 
     /// Delete a task
@@ -310,16 +314,16 @@ impl TasksApi {
     ) -> Result<Changed, Problem> {
         let completed = body.value.map(|body| body.completed);
         let conditions = Conditions { expected, excluded };
-        let tasks = Tasks::of(&self.db, bearer.user());
-        let completed = tasks.complete(id.0.0, completed, conditions.expected()).await;
-        Ok(completed.map_err(|error| conditions.refused(error))?.into())
+        let user = bearer.user();
+        let completed = Tasks::of(&self.db, user).complete(id.0.0, completed, conditions.expected()).await;
+        Ok(Changed::of(user, completed.map_err(|error| conditions.refused(error))?))
     }
 }
 
-impl From<Model> for Changed {
-    fn from(task: Model) -> Self {
+impl Changed {
+    fn of(owner: &User, task: Task) -> Self {
         let etag = ETag(task.version);
-        Self::Ok(Json(task.into()), etag)
+        Self::Ok(Json(TaskResponse::of(owner.id(), task)), etag)
     }
 }
 

@@ -96,13 +96,12 @@ pub(super) struct TaskResponse {
     pub updated_at: Timestamp,
 }
 
-impl From<entity::Model> for TaskResponse {
-    fn from(row: entity::Model) -> Self {
-        let entity::Model {
-            user_id,
+impl TaskResponse {
+    /// A task of this user.
+    pub(super) fn of(owner: &str, task: entity::Task) -> Self {
+        let entity::Task {
             id,
             title,
-            title_key: _,
             description,
             completed,
             priority,
@@ -111,7 +110,7 @@ impl From<entity::Model> for TaskResponse {
             version: _,
             created_at,
             updated_at,
-        } = row;
+        } = task;
         Self {
             id,
             title,
@@ -120,7 +119,7 @@ impl From<entity::Model> for TaskResponse {
             priority: priority.into(),
             tags: Tags::from_json(&tags),
             due_date: due_date.map(Into::into),
-            user_id,
+            user_id: owner.to_owned(),
             created_at: created_at.into(),
             updated_at: updated_at.into(),
         }

@@ -3,6 +3,8 @@
 use caseless::Caseless;
 use sea_orm::entity::prelude::*;
 
+use crate::db::row;
+
 /// A task as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "tasks")]
@@ -36,6 +38,81 @@ pub(super) struct Model {
 pub(super) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+row! {
+    Model: Entity {
+        user_id: Column::UserId,
+        id: Column::Id,
+        title: Column::Title,
+        title_key: Column::TitleKey,
+        description: Column::Description,
+        completed: Column::Completed,
+        priority: Column::Priority,
+        tags: Column::Tags,
+        due_date: Column::DueDate,
+        version: Column::Version,
+        created_at: Column::CreatedAt,
+        updated_at: Column::UpdatedAt,
+    }
+}
+
+/// A task as requests read it: without the owner, who asks for it, and the sort key, which follows from the title.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub id: Uuid,
+    pub title: String,
+    pub description: Option<String>,
+    pub completed: bool,
+    pub priority: i32,
+    pub tags: String,
+    pub due_date: Option<DateTimeUtc>,
+    pub version: i64,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+}
+
+row! {
+    Task: Entity {
+        id: Column::Id,
+        title: Column::Title,
+        description: Column::Description,
+        completed: Column::Completed,
+        priority: Column::Priority,
+        tags: Column::Tags,
+        due_date: Column::DueDate,
+        version: Column::Version,
+        created_at: Column::CreatedAt,
+        updated_at: Column::UpdatedAt,
+    }
+}
+
+impl From<Model> for Task {
+    fn from(row: Model) -> Self {
+        let Model {
+            user_id: _,
+            id,
+            title,
+            title_key: _,
+            description,
+            completed,
+            priority,
+            tags,
+            due_date,
+            version,
+            created_at,
+            updated_at,
+        } = row;
+        Self { id, title, description, completed, priority, tags, due_date, version, created_at, updated_at }
+    }
+}
+
+/// The owner of a task.
+#[derive(Debug)]
+pub(super) struct OwnerOf {
+    pub user_id: String,
+}
+
+row! { OwnerOf: Entity { user_id: Column::UserId } }
 
 impl Column {
     /// Whether `updateTask` may change it.

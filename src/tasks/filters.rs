@@ -5,7 +5,7 @@ use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 
 use super::{
-    entity::Model,
+    entity::Task,
     fields::{Priority, Tags},
 };
 use crate::timestamp::Timestamp;
@@ -59,7 +59,7 @@ impl Filters {
 
 impl Matcher<'_> {
     /// Whether the task meets all filters.
-    pub(super) fn matches(&self, task: &Model) -> bool {
+    pub(super) fn matches(&self, task: &Task) -> bool {
         let Filters { q: _, priority, tag, due_after, due_before } = self.filters;
         let due_date = task.due_date.map(Timestamp::from);
         priority.is_none_or(|priority| Priority::from(task.priority) == priority)

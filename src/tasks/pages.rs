@@ -2,7 +2,7 @@
 
 use super::{
     cursor::Position,
-    entity::Model,
+    entity::{Task, title_key},
     fields::Priority,
     filters::Matcher,
     list::{List, Sort},
@@ -19,7 +19,7 @@ const FIRST_CHUNK: usize = 100;
 /// Some tasks of a list, and where the next page begins, if there is one.
 #[derive(Debug)]
 pub(super) struct Page {
-    pub(super) tasks: Vec<Model>,
+    pub(super) tasks: Vec<Task>,
     pub(super) next: Option<Position>,
     /// The tasks of all pages, if they were to be counted and are not too many for that.
     pub(super) total: Option<u64>,
@@ -29,7 +29,7 @@ pub(super) struct Page {
 struct Look<'a> {
     matcher: Matcher<'a>,
     limit: usize,
-    tasks: Vec<Model>,
+    tasks: Vec<Task>,
     /// Where the page ended, once it is full.
     full: Option<Position>,
     /// Whether a task stands behind the page.
@@ -106,7 +106,7 @@ impl<'a> Look<'a> {
         Self { matcher, limit, tasks: Vec::new(), full: None, followed: false, matched: 0 }
     }
 
-    fn at(&mut self, list: &List, task: Model) {
+    fn at(&mut self, list: &List, task: Task) {
         self.followed |= self.full.is_some();
         if !self.matcher.matches(&task) {
             return;
@@ -122,10 +122,11 @@ impl<'a> Look<'a> {
 }
 
 /// The position of a task in the list.
-fn position(list: &List, task: &Model) -> Position {
+fn position(list: &List, task: &Task) -> Position {
     match (list.selection.sort, task.due_date, Priority::from(task.priority)) {
         (Sort::Created, ..) => Position::Created(task.id),
-        (Sort::Title, ..) => Position::Title(task.title_key.clone(), task.id),
+        // The same as the stored one: Unicode never changes the case folding of a character (its stability policy).
+        (Sort::Title, ..) => Position::Title(title_key(&task.title), task.id),
         (Sort::DueDate, Some(due_date), _) => Position::Dated(due_date.into(), task.id),
         (Sort::DueDate, None, _) => Position::Undated(task.id),
         (Sort::Priority, _, Priority::None) => Position::Unprioritized(task.id),

@@ -1,18 +1,17 @@
 //! The statements of the store. Each is built once.
 
 use sea_orm::{
-    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QueryTrait, Select, UpdateMany,
-    Value,
+    ColumnTrait, DeleteMany, EntityTrait, ExprTrait, Iterable, ModelTrait, QueryFilter, QueryTrait, Value,
     sea_query::{Condition, Expr, Func, Order as Direction},
 };
 
 use super::{
-    entity::{Column, Entity, Model},
+    entity::{Column, Entity, Model, OwnerOf, Task},
     idempotency,
     list::{Order, Selection, Status},
     owner,
 };
-use crate::db::{Arguments, Fill, Inserts, Merge, Statements, arguments};
+use crate::db::{self, Arguments, Fill, Find, Inserts, Merge, Statements, arguments};
 
 /// Whether a statement matches only one version of a task.
 pub(super) type Versioned = bool;
@@ -30,8 +29,8 @@ arguments! {
     pub(super) struct Own { owner, id }
 }
 
-pub(super) static TASK: Statements<(), Own, Select<Entity>> =
-    Statements::new(|(), of: Own<u64>| Entity::find().filter(is_task(of.owner, of.id, None)));
+pub(super) static TASK: Statements<(), Own, Find<Task>> =
+    Statements::new(|(), of: Own<u64>| Find(Entity::find().filter(is_task(of.owner, of.id, None))));
 
 arguments! {
     /// A task of any owner.
@@ -39,8 +38,8 @@ arguments! {
 }
 
 /// Only to find out whether another user has the task.
-pub(super) static TASK_OF_ANY_OWNER: Statements<(), AnyOwners, Select<Entity>> =
-    Statements::new(|(), of: AnyOwners<u64>| Entity::find().filter(Column::Id.eq(of.id)));
+pub(super) static OWNER_OF: Statements<(), AnyOwners, Find<OwnerOf>> =
+    Statements::new(|(), of: AnyOwners<u64>| Find(Entity::find().filter(Column::Id.eq(of.id))));
 
 arguments! {
     /// A task to delete.
@@ -97,7 +96,7 @@ impl Columns {
 }
 
 /// Updates, by the columns that change.
-pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<Entity>> =
+pub(super) static UPDATES: Statements<(Columns, Versioned), Update, db::Update<Task>> =
     Statements::new(|(changed, versioned): (Columns, _), to: Update<u64>| {
         let update = Entity::update_many()
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
@@ -105,7 +104,7 @@ pub(super) static UPDATES: Statements<(Columns, Versioned), Update, UpdateMany<E
         let changes =
             Column::iter().zip(to.values).filter(|(column, _)| column.is_changeable() && changed.contains(*column));
         let update = changes.fold(update, |update, (column, value)| update.col_expr(column, Expr::val(value)));
-        update.filter(is_task(to.owner, to.id, versioned.then_some(to.version)))
+        db::Update(update.filter(is_task(to.owner, to.id, versioned.then_some(to.version))))
     });
 
 arguments! {
@@ -114,16 +113,17 @@ arguments! {
 }
 
 /// Sets `completed` to the argument, or toggles it. Matches only tasks that it changes.
-pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, UpdateMany<Entity>> =
+pub(super) static COMPLETIONS: Statements<(bool, Versioned), Completion, db::Update<Task>> =
     Statements::new(|(set, versioned), to: Completion<u64>| {
         let toggled = Expr::col(Column::Completed).not();
         let completed = if set { Expr::val(to.completed) } else { toggled };
-        Entity::update_many()
+        let update = Entity::update_many()
             .col_expr(Column::Completed, completed)
             .col_expr(Column::Version, Expr::col(Column::Version).add(1))
             .col_expr(Column::UpdatedAt, time_of_change(to.now))
             .filter(is_task(to.owner, to.id, versioned.then_some(to.version)))
-            .apply_if(set.then_some(to.completed), |update, completed| update.filter(Column::Completed.ne(completed)))
+            .apply_if(set.then_some(to.completed), |update, completed| update.filter(Column::Completed.ne(completed)));
+        db::Update(update)
     });
 
 /// The rows to insert together.
@@ -202,20 +202,20 @@ arguments! {
 }
 
 /// Each reads one range of an index, or merges several.
-pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Entity>> =
+pub(super) static STRETCHES: Statements<Stretch, Tasks, Merge<Task>> =
     Statements::new(|tasks, of: Tasks<u64>| stretch(tasks, &of));
 
 /// The tasks of a range and, if they leave room, the first tasks of another kind. No index has undated tasks last in both
 /// directions, and the index by priority leaves out the tasks without one, which are most. With two statements, a task
 /// could be on the page twice if its due date or priority changes in between. The databases do not guarantee the order of
 /// the rows.
-pub(super) static STRETCHES_AND_MORE: Statements<(Stretch, Sorted), Tasks, Fill<Entity>> =
+pub(super) static STRETCHES_AND_MORE: Statements<(Stretch, Sorted), Tasks, Fill<Task>> =
     Statements::new(|(first, more), of: Tasks<u64>| Fill {
         first: stretch(first, &of),
         then: stretch(Stretch { tasks: more, behind: false, ..first }, &of),
     });
 
-fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -> Merge<Entity> {
+fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -> Merge<Task> {
     let Selection { status, order, sort: _ } = selection;
     // The order of ids is the order of creation.
     let sort_key = match tasks {
@@ -259,7 +259,7 @@ fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -
             .add_option(completed.map(|completed| Column::Completed.eq(completed)))
             .add(kind.condition())
             .add_option(after.clone());
-        Entity::find().filter(condition)
+        Find(Entity::find().filter(condition))
     };
     let selects = statuses.iter().flat_map(|status| kinds.iter().map(|kind| stretch(*status, *kind)));
     let direction = match order {

@@ -1,23 +1,23 @@
 //! The queries. Each is for one owner. This module does not depend on HTTP.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ActiveModelTrait, Iterable, UpdateMany, Value};
+use sea_orm::{ActiveModelTrait, Iterable, Value};
 use uuid::Uuid;
 
 use super::{
     cursor::Position,
-    entity::{ActiveModel, Column, Entity, Model},
+    entity::{ActiveModel, Column, Model, Task},
     idempotency::{self, KeyOf, Outdated, Request},
     list::{Order, Selection, Sort},
     owner,
     statements::{
-        AnyOwners, COMPLETIONS, Columns, Completion, DELETIONS, Deletion, INSERTS, NewRows, Own, STRETCHES,
-        STRETCHES_AND_MORE, Sorted, Stretch, TASK, TASK_OF_ANY_OWNER, Tasks as Listed, UPDATES, Update, Versioned,
+        AnyOwners, COMPLETIONS, Columns, Completion, DELETIONS, Deletion, INSERTS, NewRows, OWNER_OF, Own, STRETCHES,
+        STRETCHES_AND_MORE, Sorted, Stretch, TASK, Tasks as Listed, UPDATES, Update, Versioned,
     },
 };
 use crate::{
     auth::User,
-    db::{Arguments, Db, DbError, Requested, Statements},
+    db::{self, Arguments, Db, DbError, Requested, Statements},
     timestamp::Timestamp,
 };
 
@@ -100,9 +100,9 @@ impl Expected<'_> {
 #[derive(Debug)]
 pub(super) enum Creation {
     /// A new task.
-    New(Model),
+    New(Task),
     /// The task as the first request with this key created it.
-    Replayed(Model),
+    Replayed(Task),
 }
 
 impl<'a> Tasks<'a> {
@@ -116,7 +116,7 @@ impl<'a> Tasks<'a> {
         selection: Selection,
         after: Option<&Position>,
         limit: usize,
-    ) -> Result<Vec<Model>, DbError> {
+    ) -> Result<Vec<Task>, DbError> {
         let (last_id, last_key) = match after {
             Some(Position::Created(id) | Position::Undated(id) | Position::Unprioritized(id)) => (Some(*id), UNUSED),
             Some(Position::Title(key, id)) => (Some(*id), key.as_str().into()),
@@ -133,11 +133,11 @@ impl<'a> Tasks<'a> {
         };
         let mut tasks = self.db.all(&STRETCHES_AND_MORE, (stretch, more), arguments).await?;
         // The databases return them in this order, but do not guarantee it.
-        let key = |task: &Model| match selection.sort {
+        let key = |task: &Task| match selection.sort {
             Sort::Priority => (task.priority, None, task.id),
             _ => (0, task.due_date, task.id),
         };
-        let undated = |task: &Model| selection.sort == Sort::DueDate && task.due_date.is_none();
+        let undated = |task: &Task| selection.sort == Sort::DueDate && task.due_date.is_none();
         tasks.sort_by(|one, other| {
             undated(one).cmp(&undated(other)).then_with(|| match selection.order {
                 Order::Asc => key(one).cmp(&key(other)),
@@ -152,14 +152,14 @@ impl<'a> Tasks<'a> {
     pub(super) async fn create(&self, task: Model, request: Option<&Request>) -> Result<Creation, StoreError> {
         let Some(request) = request else {
             self.insert(&task, None).await?;
-            return Ok(Creation::New(task));
+            return Ok(Creation::New(task.into()));
         };
         let reservation = idempotency::Model::of(request, &task)?;
         let (owner, key) = (Value::from(self.owner.id()), Value::from(request.key.0.as_str()));
         for _ in 0..ATTEMPTS {
             match self.insert(&task, Some(&reservation)).await {
                 Err(DbError::Unique(_)) => {}
-                inserted => return Ok(inserted.map(|()| Creation::New(task))?),
+                inserted => return Ok(inserted.map(|()| Creation::New(task.into()))?),
             }
             let of = KeyOf { owner: owner.clone(), key: key.clone() };
             match self.db.one(&idempotency::FIRST, (), of).await? {
@@ -188,7 +188,7 @@ impl<'a> Tasks<'a> {
         self.db.insert(&INSERTS, rows.kinds(), rows.values()).await
     }
 
-    pub(super) async fn get(&self, id: Uuid) -> Result<Model, StoreError> {
+    pub(super) async fn get(&self, id: Uuid) -> Result<Task, StoreError> {
         match self.db.one(&TASK, (), self.own(id)).await? {
             Some(task) => Ok(task),
             None => Err(self.missing(id, None).await),
@@ -201,7 +201,7 @@ impl<'a> Tasks<'a> {
         id: Uuid,
         mut change: ActiveModel,
         expected: Expected<'_>,
-    ) -> Result<Model, StoreError> {
+    ) -> Result<Task, StoreError> {
         if !change.is_changed() {
             let task = self.get(id).await?;
             return expected.check(task.version).map(|()| task);
@@ -228,7 +228,7 @@ impl<'a> Tasks<'a> {
         id: Uuid,
         completed: Option<bool>,
         expected: Expected<'_>,
-    ) -> Result<Model, StoreError> {
+    ) -> Result<Task, StoreError> {
         loop {
             let version = self.version(id, expected).await?;
             let arguments = Completion {
@@ -262,12 +262,12 @@ impl<'a> Tasks<'a> {
     /// Changes the task. Returns `None` if the statement matches none.
     async fn change<K: Ord + Copy, A: Arguments>(
         &self,
-        updates: &Statements<(K, Versioned), A, UpdateMany<Entity>>,
+        updates: &Statements<(K, Versioned), A, db::Update<Task>>,
         key: K,
         id: Uuid,
         version: Option<i64>,
         arguments: A,
-    ) -> Result<Option<Model>, DbError> {
+    ) -> Result<Option<Task>, DbError> {
         Ok(self.db.on(id).update(updates, (key, version.is_some()), arguments).await?.pop())
     }
 
@@ -293,7 +293,7 @@ impl<'a> Tasks<'a> {
         if !expected.takes_a_look() {
             return Ok(expected.one_of.and_then(<[i64]>::first).copied());
         }
-        let Model { version, .. } = self.get(id).await?;
+        let Task { version, .. } = self.get(id).await?;
         expected.check(version).map(|()| Some(version))
     }
 
@@ -309,8 +309,8 @@ impl<'a> Tasks<'a> {
                 Err(error) => return error.into(),
             }
         }
-        match self.db.one(&TASK_OF_ANY_OWNER, (), AnyOwners { id: id.into() }).await {
-            Ok(Some(task)) if task.user_id != self.owner.id() => StoreError::Forbidden,
+        match self.db.one(&OWNER_OF, (), AnyOwners { id: id.into() }).await {
+            Ok(Some(owner)) if owner.user_id != self.owner.id() => StoreError::Forbidden,
             // No such task, or it was created in the meantime.
             Ok(_) => StoreError::NotFound,
             Err(error) => error.into(),

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ColumnType, DbBackend, Statement};
+use sea_orm::{DbBackend, Statement};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until, timeout_at},
@@ -30,10 +30,9 @@ use self::{
     pool::{Pool, no_connection},
     sqlstate::Failure,
     turns::{Turn, Turns},
-    value::value,
 };
 use super::{
-    DbError, Lanes, Rows, row,
+    DbError, Lanes, Row, Values,
     statement::{Bound, Run, Sql},
     url::PostgresServer,
 };
@@ -104,12 +103,8 @@ impl Postgres {
 
     /// Runs a query. Repeats it if its connection is lost or it conflicts with another transaction: that is always
     /// safe.
-    pub(super) async fn read<E: Rows>(
-        &self,
-        statement: Bound<'_>,
-        deadline: Instant,
-    ) -> Result<Vec<E::Model>, DbError> {
-        decode::<E>(statement, self.query(statement, deadline).await?)
+    pub(super) async fn read<R: Row>(&self, statement: Bound<'_>, deadline: Instant) -> Result<Vec<R>, DbError> {
+        decode(&self.query(statement, deadline).await?)
     }
 
     async fn query(&self, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
@@ -130,13 +125,13 @@ impl Postgres {
     }
 
     /// Runs a statement that changes rows and returns them.
-    pub(super) async fn write<E: Rows>(
+    pub(super) async fn write<R: Row>(
         &self,
         subject: Subject<'_>,
         statement: Bound<'_>,
         deadline: Instant,
-    ) -> Result<Vec<E::Model>, DbError> {
-        decode::<E>(statement, self.change(subject, statement, deadline).await?)
+    ) -> Result<Vec<R>, DbError> {
+        decode(&self.change(subject, statement, deadline).await?)
     }
 
     /// Runs a statement that changes rows, and returns their number.
@@ -243,7 +238,6 @@ async fn wait_for_retry(pause: &mut Duration, deadline: Instant) -> bool {
     true
 }
 
-fn decode<E: Rows>(statement: Bound<'_>, outcome: Outcome) -> Result<Vec<E::Model>, DbError> {
-    let rows = outcome.rows.iter();
-    rows.map(|row| row::decode::<E>(statement.types(), |index, kind: &ColumnType| value(row, index, kind))).collect()
+fn decode<R: Row>(outcome: &Outcome) -> Result<Vec<R>, DbError> {
+    outcome.rows.iter().map(|row| R::read(Values::from(row))).collect()
 }

@@ -1,10 +1,9 @@
 //! A connection outside the pool, for commands.
 
-use sea_orm::ColumnType;
 use tokio::task::JoinHandle;
 
-use super::{Postgres, connection::Connection, decode, value::value};
-use crate::db::{DbError, Rows, Transaction, statement::Bound};
+use super::{Postgres, connection::Connection, decode};
+use crate::db::{DbError, Row, Transaction, Values, statement::Bound};
 
 /// The beginning of a transaction, with its own limits instead of those of the role.
 const LIMITS: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0; \
@@ -45,18 +44,15 @@ impl Session {
         self.connection.batch("COMMIT").await
     }
 
-    pub(in crate::db) async fn all<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
+    pub(in crate::db) async fn all<R: Row>(&self, statement: Bound<'_>) -> Result<Vec<R>, DbError> {
         let outcome = self.connection.change(statement).await;
-        decode::<E>(statement, outcome.map_err(|failure| undone(failure.end()))?)
+        decode(&outcome.map_err(|failure| undone(failure.end()))?)
     }
 
     pub(in crate::db) async fn number(&self, statement: Bound<'_>) -> Result<i64, DbError> {
         let outcome = self.connection.change(statement).await.map_err(|failure| undone(failure.end()))?;
-        let row = outcome.rows.first().map(|row| value(row, 0, &ColumnType::BigInteger)).transpose()?;
-        match row {
-            Some(sea_orm::Value::BigInt(Some(number))) => Ok(number),
-            _ => Err(DbError::Internal("a count has no number".to_owned())),
-        }
+        let row = outcome.rows.first().ok_or_else(|| DbError::Internal("a count has no number".to_owned()))?;
+        Values::from(row).next()
     }
 
     pub(in crate::db) async fn execute(&self, statement: Bound<'_>) -> Result<u64, DbError> {

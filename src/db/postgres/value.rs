@@ -1,15 +1,8 @@
-//! Conversions between values of SeaORM and of PostgreSQL.
+//! Values of SeaORM as parameters of PostgreSQL.
 
 use bytes::BytesMut;
-use chrono::{DateTime, Utc};
-use sea_orm::{ColumnType, Value};
-use tokio_postgres::{
-    Row,
-    types::{FromSql, IsNull, ToSql, Type, to_sql_checked},
-};
-use uuid::Uuid;
-
-use super::super::DbError;
+use sea_orm::Value;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// A value as a parameter, with the type that PostgreSQL expects in that place.
 #[derive(Debug)]
@@ -45,20 +38,4 @@ fn integer(value: Option<i64>, kind: &Type, out: &mut BytesMut) -> Written {
         Type::INT8 => value.to_sql(kind, out),
         _ => Err(format!("an integer for a parameter of type {kind}").into()),
     }
-}
-
-/// The value of a column, by the entity's column type.
-pub(super) fn value(row: &Row, index: usize, kind: &ColumnType) -> Result<Value, DbError> {
-    fn read<'a, T: FromSql<'a>>(row: &'a Row, index: usize) -> Result<Option<T>, DbError> {
-        row.try_get(index).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))
-    }
-    Ok(match kind {
-        ColumnType::Boolean => Value::Bool(read(row, index)?),
-        ColumnType::Integer => Value::Int(read(row, index)?),
-        ColumnType::BigInteger => Value::BigInt(read(row, index)?),
-        ColumnType::String(_) | ColumnType::Text => Value::String(read(row, index)?),
-        ColumnType::Uuid => Value::Uuid(read::<Uuid>(row, index)?),
-        ColumnType::TimestampWithTimeZone => Value::ChronoDateTimeUtc(read::<DateTime<Utc>>(row, index)?),
-        other => return Err(DbError::Internal(format!("no PostgreSQL type is set for {other:?}"))),
-    })
 }

@@ -15,19 +15,13 @@ use std::{
 };
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig, params_from_iter};
-use sea_orm::ColumnType;
 use thread_local::ThreadLocal;
 use tokio::{sync::Notify, time::timeout};
 
-pub(super) use self::session::Session;
-use self::{
-    error::failed,
-    file::Files,
-    value::{Parameter, value},
-    writer::Writer,
-};
+use self::{error::failed, file::Files, value::Parameter, writer::Writer};
+pub(super) use self::{session::Session, value::Stored};
 use super::{
-    DbError, Rows, row,
+    DbError, Row, Values,
     statement::{Bound, Run, Sql},
     url::SqliteFile,
 };
@@ -98,8 +92,8 @@ impl Sqlite {
     }
 
     /// Runs a query on this thread: a point query takes microseconds, less than a switch to another thread.
-    pub(super) async fn read<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
-        query::<E>(self.open().await?.reader(&self.file.path)?, statement)
+    pub(super) async fn read<R: Row>(&self, statement: Bound<'_>) -> Result<Vec<R>, DbError> {
+        query(self.open().await?.reader(&self.file.path)?, statement)
     }
 
     /// Checks that the database answers queries and accepts changes.
@@ -123,8 +117,8 @@ impl Sqlite {
     }
 
     /// Runs a statement that changes rows and returns them.
-    pub(super) async fn write<E: Rows>(&self, run: Run<Sql>) -> Result<Vec<E::Model>, DbError> {
-        self.open().await?.writer.run(move |connection| query::<E>(connection, run.statement())).await
+    pub(super) async fn write<R: Row>(&self, run: Run<Sql>) -> Result<Vec<R>, DbError> {
+        self.open().await?.writer.run(move |connection| query(connection, run.statement())).await
     }
 
     /// Runs a statement that changes rows, and returns their number.
@@ -215,15 +209,14 @@ fn execute(connection: &Connection, statement: Bound<'_>) -> Result<u64, DbError
     Ok(u64::try_from(changed).unwrap_or(u64::MAX))
 }
 
-fn query<E: Rows>(connection: &Connection, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
+fn query<R: Row>(connection: &Connection, statement: Bound<'_>) -> Result<Vec<R>, DbError> {
     tracing::debug!(sql = statement.text(), "query");
     let mut prepared = connection.prepare_cached(statement.text()).map_err(failed)?;
     let parameters = statement.values().map(Parameter);
-    let mut rows = prepared.query(params_from_iter(parameters)).map_err(failed)?;
-    let mut models = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        let value = |index, kind: &ColumnType| value(row.get_ref(index).map_err(failed)?, kind);
-        models.push(row::decode::<E>(statement.types(), value)?);
+    let mut stored = prepared.query(params_from_iter(parameters)).map_err(failed)?;
+    let mut rows = Vec::new();
+    while let Some(row) = stored.next().map_err(failed)? {
+        rows.push(R::read(Values::from(row))?);
     }
-    Ok(models)
+    Ok(rows)
 }

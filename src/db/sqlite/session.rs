@@ -9,7 +9,7 @@ use super::{
     error::{commit_failed, failed},
     execute, file, query,
 };
-use crate::db::{DbError, Rows, Transaction, statement::Bound};
+use crate::db::{DbError, Row, Transaction, statement::Bound};
 
 /// Longest wait for another process that locks the file: a command can wait longer than a request.
 pub(super) const BUSY: Duration = Duration::from_secs(30);
@@ -47,8 +47,8 @@ impl Session {
         Ok(())
     }
 
-    pub(in crate::db) fn all<E: Rows>(&self, statement: Bound<'_>) -> Result<Vec<E::Model>, DbError> {
-        query::<E>(&self.connection, statement)
+    pub(in crate::db) fn all<R: Row>(&self, statement: Bound<'_>) -> Result<Vec<R>, DbError> {
+        query(&self.connection, statement)
     }
 
     pub(in crate::db) fn number(&self, statement: Bound<'_>) -> Result<i64, DbError> {

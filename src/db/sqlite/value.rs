@@ -3,30 +3,30 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{
     ToSql,
-    types::{FromSql, ToSqlOutput, Value as Stored, ValueRef},
+    types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, Value as Owned, ValueRef},
 };
-use sea_orm::{ColumnType, Value};
+use sea_orm::Value;
 use uuid::Uuid;
-
-use super::super::DbError;
 
 /// A value of SeaORM as SQLite stores it: a UUID as its 16 bytes, a time as microseconds since 1970.
 pub(super) struct Parameter<'a>(pub(super) &'a Value);
 
 impl ToSql for Parameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let owned = |value: Option<Stored>| Ok(ToSqlOutput::Owned(value.unwrap_or(Stored::Null)));
+        let owned = |value: Option<Owned>| Ok(ToSqlOutput::Owned(value.unwrap_or(Owned::Null)));
         match self.0 {
             Value::Bool(value) => value.to_sql(),
             Value::Int(value) => value.to_sql(),
             Value::BigInt(value) => value.to_sql(),
             Value::BigUnsigned(value) => value.map(i64::try_from).transpose().map_or_else(
                 |error| Err(rusqlite::Error::ToSqlConversionFailure(error.into())),
-                |value| owned(value.map(Stored::Integer)),
+                |value| owned(value.map(Owned::Integer)),
             ),
-            Value::String(value) => Ok(value.as_deref().map_or(ToSqlOutput::Owned(Stored::Null), ToSqlOutput::from)),
-            Value::Uuid(value) => owned(value.map(|id| Stored::Blob(id.into_bytes().into()))),
-            Value::ChronoDateTimeUtc(value) => owned(value.map(|time| Stored::Integer(time.timestamp_micros()))),
+            Value::String(value) => Ok(value.as_deref().map_or(ToSqlOutput::Owned(Owned::Null), ToSqlOutput::from)),
+            Value::Uuid(value) => Ok(value
+                .as_ref()
+                .map_or(ToSqlOutput::Owned(Owned::Null), |id| ToSqlOutput::Borrowed(ValueRef::Blob(id.as_bytes())))),
+            Value::ChronoDateTimeUtc(value) => owned(value.map(|time| Owned::Integer(time.timestamp_micros()))),
             other => {
                 Err(rusqlite::Error::ToSqlConversionFailure(format!("no SQLite type is set for {other:?}").into()))
             }
@@ -34,22 +34,42 @@ impl ToSql for Parameter<'_> {
     }
 }
 
-/// The value of a column, by the entity's column type: SQLite has no UUIDs, times or booleans.
-pub(super) fn value(stored: ValueRef<'_>, kind: &ColumnType) -> Result<Value, DbError> {
-    fn read<T: FromSql>(stored: ValueRef<'_>) -> Result<Option<T>, DbError> {
-        Option::column_result(stored).map_err(|error| DbError::Internal(format!("a column has another type: {error}")))
-    }
-    Ok(match kind {
-        ColumnType::Boolean => Value::Bool(read(stored)?),
-        ColumnType::Integer => Value::Int(read(stored)?),
-        ColumnType::BigInteger => Value::BigInt(read(stored)?),
-        ColumnType::String(_) | ColumnType::Text => Value::String(read(stored)?),
-        ColumnType::Uuid => Value::Uuid(read::<[u8; 16]>(stored)?.map(Uuid::from_bytes)),
-        ColumnType::TimestampWithTimeZone => Value::ChronoDateTimeUtc(read(stored)?.map(time).transpose()?),
-        other => return Err(DbError::Internal(format!("no SQLite type is set for {other:?}"))),
-    })
+/// A value as SQLite stores it, which has no UUIDs and times: see [`Parameter`].
+pub trait Stored: Sized {
+    /// Reads a value.
+    ///
+    /// # Errors
+    ///
+    /// If it has another type, or a time is out of range.
+    fn read(stored: ValueRef<'_>) -> FromSqlResult<Self>;
 }
 
-fn time(micros: i64) -> Result<DateTime<Utc>, DbError> {
-    DateTime::from_timestamp_micros(micros).ok_or_else(|| DbError::Internal("a time is out of range".into()))
+macro_rules! stored_alike {
+    ($($kind:ty),+) => {
+        $(impl Stored for $kind {
+            fn read(stored: ValueRef<'_>) -> FromSqlResult<Self> {
+                Self::column_result(stored)
+            }
+        })+
+    };
+}
+stored_alike!(bool, i32, i64, String);
+
+impl Stored for Uuid {
+    fn read(stored: ValueRef<'_>) -> FromSqlResult<Self> {
+        FromSql::column_result(stored).map(Self::from_bytes)
+    }
+}
+
+impl Stored for DateTime<Utc> {
+    fn read(stored: ValueRef<'_>) -> FromSqlResult<Self> {
+        let micros = i64::column_result(stored)?;
+        Self::from_timestamp_micros(micros).ok_or(FromSqlError::OutOfRange(micros))
+    }
+}
+
+impl<T: Stored> Stored for Option<T> {
+    fn read(stored: ValueRef<'_>) -> FromSqlResult<Self> {
+        if stored == ValueRef::Null { Ok(None) } else { T::read(stored).map(Some) }
+    }
 }

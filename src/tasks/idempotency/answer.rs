@@ -9,10 +9,7 @@ use uuid::Uuid;
 use super::{IdempotencyKey, Model};
 use crate::{
     db::DbError,
-    tasks::{
-        entity::{self, title_key},
-        fields::Priority,
-    },
+    tasks::{entity, fields::Priority},
     timestamp::Timestamp,
 };
 
@@ -108,7 +105,7 @@ impl Model {
         &self,
         request: &Request,
         task: &entity::Model,
-    ) -> Result<Option<entity::Model>, DbError> {
+    ) -> Result<Option<entity::Task>, DbError> {
         let answer: Answer =
             serde_json::from_str(&self.answer).map_err(|error| DbError::Internal(error.to_string()))?;
         if answer.format > FORMAT {
@@ -129,7 +126,7 @@ pub(in crate::tasks) fn is_answer(text: &str, user: &str) -> bool {
     answer.is_ok_and(|answer| answer.format <= FORMAT && answer.user_id == user) && !text.contains('\0')
 }
 
-impl From<Answer> for entity::Model {
+impl From<Answer> for entity::Task {
     fn from(answer: Answer) -> Self {
         let Answer {
             format: _,
@@ -141,14 +138,12 @@ impl From<Answer> for entity::Model {
             priority,
             tags,
             due_date,
-            user_id,
+            user_id: _,
             created_at,
             updated_at,
         } = answer;
         Self {
-            user_id,
             id,
-            title_key: title_key(&title),
             title,
             description,
             completed,

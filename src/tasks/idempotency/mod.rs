@@ -20,7 +20,7 @@ pub(super) use self::{
     key::{IdempotencyKey, is_key},
 };
 use crate::{
-    db::{Db, DbError, Statements, arguments},
+    db::{Db, DbError, Find, Statements, arguments, row},
     timestamp::Timestamp,
 };
 
@@ -51,6 +51,16 @@ pub(super) struct Model {
 pub(super) enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+row! {
+    Model: Entity {
+        user_id: Column::UserId,
+        key: Column::Key,
+        fingerprint: Column::Fingerprint,
+        answer: Column::Answer,
+        created_at: Column::CreatedAt,
+    }
+}
 
 impl Model {
     /// Whether the key can be used again.
@@ -86,8 +96,8 @@ arguments! {
 }
 
 /// The row of a key.
-pub(super) static FIRST: Statements<(), KeyOf, Select<Entity>> = Statements::new(|(), of: KeyOf<u64>| {
-    Entity::find().filter(Column::UserId.eq(of.owner)).filter(Column::Key.eq(of.key))
+pub(super) static FIRST: Statements<(), KeyOf, Find<Model>> = Statements::new(|(), of: KeyOf<u64>| {
+    Find(Entity::find().filter(Column::UserId.eq(of.owner)).filter(Column::Key.eq(of.key)))
 });
 
 arguments! {

@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use sea_orm::{Select, Value, prelude::Uuid};
+use sea_orm::{Value, prelude::Uuid};
 
 use super::{
     Counts, TransferError,
@@ -14,7 +14,7 @@ use super::{
     statements::{KEY_COUNT, KEYS, OneUser, PAGE, Page, TASK_COUNT, TASKS, USER_COUNT, USERS},
 };
 use crate::{
-    db::{Db, DbError, Rows, Session, Statements, Transaction},
+    db::{Db, DbError, Find, Row, Session, Statements, Transaction},
     tasks::{entity as task, idempotency as key, owner as user},
 };
 
@@ -95,12 +95,12 @@ impl<P: Fn(u64, u64)> Export<'_, P> {
     }
 
     /// Sends all rows of a kind. Returns their number, and whether the writer takes more.
-    async fn pages<E: Rows>(
+    async fn pages<R: Row>(
         &self,
-        query: &Statements<OneUser, Page, Select<E>>,
+        query: &Statements<OneUser, Page, Find<R>>,
         mut last: Value,
-        position: impl Fn(&E::Model) -> (Value, Value),
-        part: impl Fn(Vec<E::Model>) -> Part,
+        position: impl Fn(&R) -> (Value, Value),
+        part: impl Fn(Vec<R>) -> Part,
         begin: u64,
         all: Counts,
     ) -> Result<(u64, bool), DbError> {

@@ -17,7 +17,7 @@ use super::{
     statements::{Many, NEW_KEYS, NEW_TASKS, NEW_USERS, OLD_KEYS, OLD_TASKS, OLD_USERS, ROWS},
 };
 use crate::{
-    db::{Among, Db, DbError, Missing, Rows, Session, Transaction},
+    db::{self, Among, Db, DbError, Missing, Session, Transaction},
     tasks::{entity as task, idempotency as key, owner as user, statements::values},
 };
 
@@ -140,9 +140,9 @@ async fn insert_all(session: &Session, chunk: &Chunk) -> Result<Imported, DbErro
 type Identity<'a> = (&'a str, Cow<'a, [u8]>);
 
 /// A row of an export.
-trait Row: ModelTrait<Entity: Rows<Model = Self>> + PartialEq {
-    const NEW: &'static Many<Missing<Self::Entity>>;
-    const OLD: &'static Many<Among<Self::Entity>>;
+trait Row: db::Row + ModelTrait + PartialEq {
+    const NEW: &'static Many<Missing<<Self as db::Row>::Entity>>;
+    const OLD: &'static Many<Among<Self>>;
 
     /// The owner if the key has one, and the rest of the key.
     fn identity(&self) -> Identity<'_>;
@@ -154,7 +154,7 @@ trait Row: ModelTrait<Entity: Rows<Model = Self>> + PartialEq {
 
 impl Row for user::Model {
     const NEW: &'static Many<Missing<user::Entity>> = &NEW_USERS;
-    const OLD: &'static Many<Among<user::Entity>> = &OLD_USERS;
+    const OLD: &'static Many<Among<Self>> = &OLD_USERS;
 
     fn identity(&self) -> Identity<'_> {
         ("", self.id.as_bytes().into())
@@ -171,7 +171,7 @@ impl Row for user::Model {
 
 impl Row for task::Model {
     const NEW: &'static Many<Missing<task::Entity>> = &NEW_TASKS;
-    const OLD: &'static Many<Among<task::Entity>> = &OLD_TASKS;
+    const OLD: &'static Many<Among<Self>> = &OLD_TASKS;
 
     fn identity(&self) -> Identity<'_> {
         (&self.user_id, self.id.as_bytes().as_slice().into())
@@ -188,7 +188,7 @@ impl Row for task::Model {
 
 impl Row for key::Model {
     const NEW: &'static Many<Missing<key::Entity>> = &NEW_KEYS;
-    const OLD: &'static Many<Among<key::Entity>> = &OLD_KEYS;
+    const OLD: &'static Many<Among<Self>> = &OLD_KEYS;
 
     fn identity(&self) -> Identity<'_> {
         (&self.user_id, self.key.as_bytes().into())

@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use crate::{
-    db::{Among, Count, Missing, Statements, arguments},
+    db::{Among, Count, Find, Missing, Statements, arguments},
     tasks::{entity as task, idempotency as key, owner as user},
 };
 
@@ -53,22 +53,22 @@ fn keys(one: OneUser, of: &Page<u64>) -> Select<key::Entity> {
         .apply_if(one.then_some(of.user), |query, user| query.filter(key::Column::UserId.eq(user)))
 }
 
-pub(super) static USERS: Statements<OneUser, Page, Select<user::Entity>> = Statements::new(|one, of: Page<u64>| {
-    users(one, &of).filter(user::Column::Id.gt(of.last_user)).order_by_asc(user::Column::Id).limit(PAGE)
+pub(super) static USERS: Statements<OneUser, Page, Find<user::Model>> = Statements::new(|one, of: Page<u64>| {
+    Find(users(one, &of).filter(user::Column::Id.gt(of.last_user)).order_by_asc(user::Column::Id).limit(PAGE))
 });
 
-pub(super) static TASKS: Statements<OneUser, Page, Select<task::Entity>> = Statements::new(|one, of: Page<u64>| {
+pub(super) static TASKS: Statements<OneUser, Page, Find<task::Model>> = Statements::new(|one, of: Page<u64>| {
     let [user, id] = [task::Column::UserId, task::Column::Id];
     let position = Expr::tuple([Expr::col(user), Expr::col(id)]);
     let last = Expr::tuple([Expr::val(of.last_user), Expr::val(of.last)]);
-    tasks(one, &of).filter(position.gt(last)).order_by_asc(user).order_by_asc(id).limit(PAGE)
+    Find(tasks(one, &of).filter(position.gt(last)).order_by_asc(user).order_by_asc(id).limit(PAGE))
 });
 
-pub(super) static KEYS: Statements<OneUser, Page, Select<key::Entity>> = Statements::new(|one, of: Page<u64>| {
+pub(super) static KEYS: Statements<OneUser, Page, Find<key::Model>> = Statements::new(|one, of: Page<u64>| {
     let [user, key] = [key::Column::UserId, key::Column::Key];
     let position = Expr::tuple([Expr::col(user), Expr::col(key)]);
     let last = Expr::tuple([Expr::val(of.last_user), Expr::val(of.last)]);
-    keys(one, &of).filter(position.gt(last)).order_by_asc(user).order_by_asc(key).limit(PAGE)
+    Find(keys(one, &of).filter(position.gt(last)).order_by_asc(user).order_by_asc(key).limit(PAGE))
 });
 
 pub(super) static USER_COUNT: Statements<OneUser, Page, Count<user::Entity>> =
@@ -88,9 +88,9 @@ pub(super) static NEW_TASKS: Many<Missing<task::Entity>> =
 pub(super) static NEW_KEYS: Many<Missing<key::Entity>> =
     Statements::new(|rows, ()| Missing { entity: key::Entity, rows });
 
-pub(super) static OLD_USERS: Many<Among<user::Entity>> =
+pub(super) static OLD_USERS: Many<Among<user::Model>> =
     Statements::new(|values, ()| Among { owner: None, column: user::Column::Id, values });
-pub(super) static OLD_TASKS: Many<Among<task::Entity>> =
+pub(super) static OLD_TASKS: Many<Among<task::Model>> =
     Statements::new(|values, ()| Among { owner: Some(task::Column::UserId), column: task::Column::Id, values });
-pub(super) static OLD_KEYS: Many<Among<key::Entity>> =
+pub(super) static OLD_KEYS: Many<Among<key::Model>> =
     Statements::new(|values, ()| Among { owner: Some(key::Column::UserId), column: key::Column::Key, values });
