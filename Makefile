@@ -121,7 +121,8 @@ $(CONSUMERS)/$(NODE_MODULES): $(CONSUMERS)/package-lock.json $(CONSUMERS)/packag
 bench: ## Measure throughput, latencies, CPU time and memory on both databases, and the cost of a deep page
 	@scripts/require cargo cc postgres python3 wrk
 	cargo build --release --package todo-api
-	bench/load
+	cargo build --release --package peers
+	bench/load --by-hand
 	bench/pages
 
 .PHONY: bench-check

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from . import users
+from .servers import migrate
 
 COLUMNS = "user_id, id, title, title_key, description, completed, due_date, version, created_at, updated_at"
 DAY = 86_400
@@ -20,9 +21,7 @@ def owners(rows):
 
 def fill(binary, database, rows):
     """Lets the server create its schema, and fills it with users who create tasks in turn, one per second."""
-    environment = {"DATABASE_URL": database.url}
-    migrate = [binary, "migrate"]
-    subprocess.run(migrate, cwd=database.folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+    migrate(binary, database)
     oldest = int(time.time()) - rows
     if database.url.startswith("sqlite:"):
         _fill_sqlite(database.folder / "bench.db", owners(rows), oldest)

@@ -146,6 +146,13 @@ def serve(binary, database, secret=SECRET):
         server.stop()
 
 
+def migrate(binary, database):
+    """Lets a server create its schema."""
+    environment = {"DATABASE_URL": database.url}
+    command = [binary, "migrate"]
+    subprocess.run(command, cwd=database.folder, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
 class Peer:
     """A server on this machine that the benchmark has not started."""
 
