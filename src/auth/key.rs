@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{
     Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
@@ -60,7 +62,14 @@ impl Secret {
 #[derive(Clone)]
 pub struct Key {
     pub(super) algorithm: Algorithm,
-    key: DecodingKey,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+enum Kind {
+    /// Prepared once: jsonwebtoken would prepare it again for each token, which takes as long as the verification.
+    Secret(hmac::Key),
+    Public(DecodingKey),
 }
 
 impl fmt::Debug for Key {
@@ -71,7 +80,8 @@ impl fmt::Debug for Key {
 
 impl From<&Secret> for Key {
     fn from(secret: &Secret) -> Self {
-        Self { algorithm: Algorithm::HS256, key: DecodingKey::from_secret(secret.as_bytes()) }
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Self { algorithm: Algorithm::HS256, kind: Kind::Secret(key) }
     }
 }
 
@@ -110,12 +120,20 @@ impl Key {
             },
             _ => return None,
         };
-        let key = DecodingKey::from_jwk(jwk).ok()?;
-        usable.then_some(Self { algorithm, key })
+        let kind = Kind::Public(DecodingKey::from_jwk(jwk).ok()?);
+        usable.then_some(Self { algorithm, kind })
     }
 
     /// Whether this key has signed the message.
     pub(super) fn signed(&self, message: &str, signature: &str) -> bool {
-        matches!(jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm), Ok(true))
+        let message = message.as_bytes();
+        match &self.kind {
+            Kind::Secret(key) => BASE64_URL_SAFE_NO_PAD
+                .decode(signature)
+                .is_ok_and(|signature| hmac::verify(key, message, &signature).is_ok()),
+            Kind::Public(key) => {
+                matches!(jsonwebtoken::crypto::verify(signature, message, key, self.algorithm), Ok(true))
+            }
+        }
     }
 }
