@@ -31,6 +31,8 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// The methods of all paths together.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+/// The beginning of all paths of the API.
+const API: &str = "/api/";
 /// The paths outside the API.
 const PATHS: [&str; 6] = ["/docs", "/openapi.json", "/openapi-3.0.json", "/openapi.yaml", "/health", "/ready"];
 /// The paths of health checks, which no limit may fail.
@@ -59,8 +61,9 @@ pub struct State {
 
 /// The whole application. Every request gets a [`Response`], never an error.
 #[derive(Debug)]
-pub struct App<E> {
-    routes: E,
+pub struct App<A, P> {
+    api: A,
+    pages: P,
     cors: Cors,
     shared: Arc<Shared>,
 }
@@ -74,31 +77,31 @@ pub fn build<A: OpenApi + 'static>(
     state: State,
     api: A,
     outline: Outline,
-) -> Result<App<impl Endpoint<Output = Response>>, InvalidDocument> {
+) -> Result<App<impl Endpoint<Output = Response>, impl Endpoint<Output = Response>>, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits, rates } = state;
     let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
     // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
     // tools that only append a path would get two slashes.
     let outline = Arc::new(Outline { server: ".".to_owned(), ..outline });
     let document = |version, media_type, write| get(docs::document::<A>(&outline, version, media_type, write));
-    let routes = Route::new()
+    let pages = Route::new()
         .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
         .at("/docs", get(docs::page::<A>(&outline)))
         .at("/openapi.json", document(Version::V3_1, "application/json", openapi::to_json))
         .at("/openapi-3.0.json", document(Version::V3_0, "application/json", openapi::to_json))
         .at("/openapi.yaml", document(Version::V3_1, "application/yaml", openapi::to_yaml))
         .at("/health", get(health::live))
-        .at("/ready", get(health::ready.data(db).data(stopping)))
-        .nest_no_strip("/api", OpenApiService::new(api, "", "").into_endpoint());
+        .at("/ready", get(health::ready.data(db).data(stopping)));
+    let api = OpenApiService::new(api, "", "").into_endpoint();
     if let Some(metrics) = telemetry::metrics() {
         for code in Code::ALL {
             metrics.refusals(&code.to_string(), 0);
         }
     }
-    Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
+    Ok(App { api, pages, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
 }
 
-impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
+impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint for App<A, P> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -123,7 +126,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
             Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
-            Ok(()) => AssertUnwindSafe(trace.within(self.routes.call(request))).catch_unwind().await,
+            Ok(()) => AssertUnwindSafe(trace.within(self.route(request))).catch_unwind().await,
             Err(problem) => Ok(Err(problem.into())),
         };
         let pattern = match &outcome {
@@ -206,7 +209,16 @@ impl<E: Endpoint<Output = Response>> Endpoint for App<E> {
     }
 }
 
-impl<E> App<E> {
+impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> App<A, P> {
+    /// Two routers side by side: nesting one in the other takes a tenth of the time of a request.
+    async fn route(&self, request: Request) -> poem::Result<Response> {
+        if request.uri().path().starts_with(API) {
+            self.api.call(request).await
+        } else {
+            self.pages.call(request).await
+        }
+    }
+
     /// The path without slashes too many, if it has some and is a path of ours without them.
     fn without_extra_slashes(&self, path: &str) -> Option<String> {
         // Those in the middle may stand around an id that is empty.
@@ -268,7 +280,8 @@ mod tests {
             contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
-        let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };
+        let pages = make_sync(|_| StatusCode::NOT_FOUND.into_response());
+        let app = App { api: routes, pages, cors: Cors::default(), shared: Arc::new(shared) };
         let response = app.call(Request::builder().header("Host", "x").finish()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().into_string().await.unwrap();
