@@ -22,8 +22,9 @@ pub(super) struct Json;
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Json {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let (level, target) = (event.metadata().level(), event.metadata().target());
-        write!(writer, r#"{{"timestamp":"{}","level":"{level}""#, Timestamp::now())?;
+        write!(writer, r#"{{"timestamp":"{}""#, Timestamp::now())?;
         let mut members = Members { writer: &mut writer, result: Ok(()) };
+        members.text("level", level.as_str());
         event.record(&mut members);
         members.text("target", target);
         members.result?;
@@ -40,7 +41,17 @@ struct Members<'a, 'b> {
 impl Members<'_, '_> {
     /// A value that is already JSON.
     fn plain(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        self.result = self.result.and_then(|()| write!(self.writer, r#","{name}":{value}"#));
+        self.result = self.result.and_then(|()| {
+            self.name(name)?;
+            self.writer.write_fmt(value)
+        });
+    }
+
+    /// The beginning of a member. In parts: `write!` takes several times as long, and a line has ten members.
+    fn name(&mut self, name: &str) -> fmt::Result {
+        self.writer.write_str(",\"")?;
+        self.writer.write_str(name)?;
+        self.writer.write_str("\":")
     }
 
     fn text(&mut self, name: &str, value: &str) {
@@ -49,7 +60,8 @@ impl Members<'_, '_> {
 
     fn quoted(&mut self, name: &str, write: impl FnOnce(&mut Quoted<'_, '_>) -> fmt::Result) {
         self.result = self.result.and_then(|()| {
-            write!(self.writer, r#","{name}":""#)?;
+            self.name(name)?;
+            self.writer.write_char('"')?;
             write(&mut Quoted(self.writer))?;
             self.writer.write_char('"')
         });
@@ -92,7 +104,8 @@ struct Quoted<'a, 'b>(&'a mut Writer<'b>);
 impl Write for Quoted<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some(at) = rest.find(|c: char| c < ' ' || c == '"' || c == '\\') {
+        let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+        while let Some(at) = rest.bytes().position(is_special) {
             let (plain, special) = rest.split_at(at);
             self.0.write_str(plain)?;
             let mut characters = special.chars();
