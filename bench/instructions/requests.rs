@@ -7,6 +7,7 @@ use clap::Command;
 use gungraun::{
     Callgrind, EntryPoint, LibraryBenchmarkConfig, Sandbox, library_benchmark, library_benchmark_group, main,
 };
+use mimalloc::MiMalloc;
 use poem::{
     Body, Endpoint, EndpointExt, Request, Response,
     endpoint::BoxEndpoint,
@@ -26,6 +27,10 @@ use todo_api::{
     telemetry::{self, Log},
 };
 use tokio::runtime::{Builder, Runtime};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Uncounted calls that fill the caches of statements and of the allocator.
 const WARM_UP: usize = 20;
