@@ -68,7 +68,7 @@ pub struct Key {
 #[derive(Clone)]
 enum Kind {
     /// Prepared once: jsonwebtoken would prepare it again for each token, which takes as long as the verification.
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(DecodingKey),
 }
 
@@ -81,7 +81,7 @@ impl fmt::Debug for Key {
 impl From<&Secret> for Key {
     fn from(secret: &Secret) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
-        Self { algorithm: Algorithm::HS256, kind: Kind::Secret(key) }
+        Self { algorithm: Algorithm::HS256, kind: Kind::Secret(Box::new(key)) }
     }
 }
 

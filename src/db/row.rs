@@ -32,7 +32,7 @@ macro_rules! row {
             }
 
             fn read(mut values: $crate::db::Values<'_>) -> Result<Self, $crate::db::DbError> {
-                Ok(Self { $($field: values.next()?),+ })
+                Ok(Self { $($field: values.take()?),+ })
             }
         }
     };
@@ -75,7 +75,7 @@ impl Values<'_> {
     /// # Errors
     ///
     /// [`DbError::Internal`] if it has another type.
-    pub fn next<T: Field>(&mut self) -> Result<T, DbError> {
+    pub fn take<T: Field>(&mut self) -> Result<T, DbError> {
         let index = self.next;
         self.next += 1;
         match self.row {

@@ -282,7 +282,7 @@ mod tests {
         let routes = make_sync(|_| -> Response { panic!("the cause") });
         let pages = make_sync(|_| StatusCode::NOT_FOUND.into_response());
         let app = App { api: routes, pages, cors: Cors::default(), shared: Arc::new(shared) };
-        let response = app.call(Request::builder().header("Host", "x").finish()).await.unwrap();
+        let response = app.call(Request::builder().uri_str("/api/tasks").header("Host", "x").finish()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().into_string().await.unwrap();
         assert!(body.contains(r#""code":"internal_error""#) && !body.contains("cause\""), "{body}");

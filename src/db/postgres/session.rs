@@ -52,7 +52,7 @@ impl Session {
     pub(in crate::db) async fn number(&self, statement: Bound<'_>) -> Result<i64, DbError> {
         let outcome = self.connection.change(statement).await.map_err(|failure| undone(failure.end()))?;
         let row = outcome.rows.first().ok_or_else(|| DbError::Internal("a count has no number".to_owned()))?;
-        Values::from(row).next()
+        Values::from(row).take()
     }
 
     pub(in crate::db) async fn execute(&self, statement: Bound<'_>) -> Result<u64, DbError> {
