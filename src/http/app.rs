@@ -2,7 +2,8 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Either};
+use percent_encoding::percent_decode_str;
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, IntoResponse, PathPattern, Request, Response, Route, get,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
@@ -210,12 +211,14 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
 }
 
 impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> App<A, P> {
-    /// Two routers side by side: nesting one in the other takes a tenth of the time of a request.
-    async fn route(&self, request: Request) -> poem::Result<Response> {
-        if request.uri().path().starts_with(API) {
-            self.api.call(request).await
+    /// Routes a request to one of two routers: nesting one in the other takes a tenth of the time of a request.
+    fn route(&self, request: Request) -> impl Future<Output = poem::Result<Response>> {
+        let path = request.uri().path();
+        // A path that is not UTF-8 is none of the API's.
+        if path.starts_with(API) && percent_decode_str(path).decode_utf8().is_ok() {
+            Either::Left(self.api.call(request))
         } else {
-            self.pages.call(request).await
+            Either::Right(self.pages.call(request))
         }
     }
 
@@ -280,7 +283,7 @@ mod tests {
             contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),
         };
         let routes = make_sync(|_| -> Response { panic!("the cause") });
-        let pages = make_sync(|_| StatusCode::NOT_FOUND.into_response());
+        let pages = make_sync(|_| Response::default());
         let app = App { api: routes, pages, cors: Cors::default(), shared: Arc::new(shared) };
         let response = app.call(Request::builder().uri_str("/api/tasks").header("Host", "x").finish()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -227,7 +227,7 @@ impl From<poem::Error> for Problem {
             Self::of(Code::TokenMissing)
         } else if error.is::<ParsePathError>() {
             Self::because(Code::TaskNotFound, "no task has such an id: ids are lower-case UUIDs with hyphens")
-        } else if error.is::<NotFoundError>() || error.is::<poem::error::ParsePathError>() {
+        } else if error.is::<NotFoundError>() {
             Self::of(Code::RouteNotFound)
         } else if error.is::<MethodNotAllowedError>() {
             Self::of(Code::MethodNotAllowed)
