@@ -1,4 +1,4 @@
-//! Conversions between values of SeaORM and of SQLite.
+//! Values of SeaORM as parameters of SQLite, and the values of its columns.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{
