@@ -7,8 +7,8 @@ use std::{
 };
 
 use sea_orm::{
-    DbBackend, DeleteMany, EntityTrait, IdenStatic, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder,
-    UpdateMany, Value,
+    DbBackend, DeleteMany, EntityTrait, Iterable, Order, QueryTrait, Select, Statement, StatementBuilder, UpdateMany,
+    Value,
     sea_query::{
         Alias, CommonTableExpression, Expr, ExprTrait, InsertStatement, JoinType, OnConflict, Query, SelectStatement,
         UnionType, WithClause,
@@ -198,12 +198,17 @@ impl<'a> Bound<'a> {
 #[derive(Debug)]
 pub struct Find<R: Row>(pub Select<R::Entity>);
 
+impl<R: Row> Find<R> {
+    fn into_select(self) -> SelectStatement {
+        self.0.into_query().clear_selects().columns(R::columns()).to_owned()
+    }
+}
+
 impl<R: Row> Build for Find<R> {
     type Built = Sql;
 
     fn build(self, backend: DbBackend) -> Sql {
-        let select = self.0.into_query().clear_selects().columns(R::columns()).to_owned();
-        StatementBuilder::build(&select, &backend).into()
+        StatementBuilder::build(&self.into_select(), &backend).into()
     }
 }
 
@@ -242,8 +247,8 @@ impl<R: Row> Rows for Update<R> {
 #[derive(Debug)]
 pub struct Merge<R: Row> {
     /// The queries.
-    pub selects: Vec<Select<R::Entity>>,
-    /// The order.
+    pub selects: Vec<Find<R>>,
+    /// The order, by columns of `R`: the databases sort a merge only by columns that it has.
     pub order: Vec<(<R::Entity as EntityTrait>::Column, Order)>,
     /// Maximum number of rows.
     pub limit: u64,
@@ -251,13 +256,6 @@ pub struct Merge<R: Row> {
 
 impl<R: Row> Merge<R> {
     fn into_select(self, backend: DbBackend) -> SelectStatement {
-        // The databases sort a merge only by columns that it has. `R` does not read those that are behind its own.
-        let known = |column: &<R::Entity as EntityTrait>::Column| {
-            R::columns().iter().any(|known| known.as_str() == column.as_str())
-        };
-        let sorted_by = self.order.iter().map(|(column, _)| *column).filter(|column| !known(column));
-        let columns: Vec<_> = R::columns().into_iter().chain(sorted_by).collect();
-        let columns = || columns.iter().copied();
         let first = |mut select: SelectStatement| {
             for (column, direction) in &self.order {
                 select.order_by(*column, direction.clone());
@@ -266,10 +264,8 @@ impl<R: Row> Merge<R> {
         };
         // PostgreSQL's planner merges ranges only if each is a subquery with its own ORDER BY and LIMIT.
         let apart = backend == DbBackend::Postgres && self.selects.len() > 1;
-        let stretch =
-            |select| Query::select().columns(columns()).from_subquery(first(select), Alias::new("stretch")).to_owned();
-        let selects = self.selects.into_iter().map(QueryTrait::into_query);
-        let selects = selects.map(|mut select| select.clear_selects().columns(columns()).to_owned());
+        let stretch = |select| rows_of::<R>().from_subquery(first(select), Alias::new("stretch")).to_owned();
+        let selects = self.selects.into_iter().map(Find::into_select);
         let mut stretches = selects.map(|select| if apart { stretch(select) } else { select });
         let mut merged = stretches.next().unwrap_or_default();
         merged.unions(stretches.map(|stretch| (UnionType::All, stretch)));

@@ -102,6 +102,7 @@ impl TaskResponse {
         let entity::Task {
             id,
             title,
+            title_key: _,
             description,
             completed,
             priority,

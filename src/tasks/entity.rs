@@ -56,11 +56,13 @@ row! {
     }
 }
 
-/// A task as requests read it: without the owner, who asks for it, and the sort key, which follows from the title.
+/// A task as requests read it: without the owner, who asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
     pub id: Uuid,
     pub title: String,
+    /// As stored: positions in a list by title are exact even if a later release folds a title differently.
+    pub title_key: String,
     pub description: Option<String>,
     pub completed: bool,
     pub priority: i32,
@@ -75,6 +77,7 @@ row! {
     Task: Entity {
         id: Column::Id,
         title: Column::Title,
+        title_key: Column::TitleKey,
         description: Column::Description,
         completed: Column::Completed,
         priority: Column::Priority,
@@ -92,7 +95,7 @@ impl From<Model> for Task {
             user_id: _,
             id,
             title,
-            title_key: _,
+            title_key,
             description,
             completed,
             priority,
@@ -102,7 +105,7 @@ impl From<Model> for Task {
             created_at,
             updated_at,
         } = row;
-        Self { id, title, description, completed, priority, tags, due_date, version, created_at, updated_at }
+        Self { id, title, title_key, description, completed, priority, tags, due_date, version, created_at, updated_at }
     }
 }
 

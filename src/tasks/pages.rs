@@ -2,7 +2,7 @@
 
 use super::{
     cursor::Position,
-    entity::{Task, title_key},
+    entity::Task,
     fields::Priority,
     filters::Matcher,
     list::{List, Sort},
@@ -125,8 +125,7 @@ impl<'a> Look<'a> {
 fn position(list: &List, task: &Task) -> Position {
     match (list.selection.sort, task.due_date, Priority::from(task.priority)) {
         (Sort::Created, ..) => Position::Created(task.id),
-        // The same as the stored one: Unicode never changes the case folding of a character (its stability policy).
-        (Sort::Title, ..) => Position::Title(title_key(&task.title), task.id),
+        (Sort::Title, ..) => Position::Title(task.title_key.clone(), task.id),
         (Sort::DueDate, Some(due_date), _) => Position::Dated(due_date.into(), task.id),
         (Sort::DueDate, None, _) => Position::Undated(task.id),
         (Sort::Priority, _, Priority::None) => Position::Unprioritized(task.id),

@@ -259,7 +259,7 @@ fn stretch(Stretch { of: selection, tasks, behind }: Stretch, of: &Tasks<u64>) -
             .add_option(completed.map(|completed| Column::Completed.eq(completed)))
             .add(kind.condition())
             .add_option(after.clone());
-        Entity::find().filter(condition)
+        Find(Entity::find().filter(condition))
     };
     let selects = statuses.iter().flat_map(|status| kinds.iter().map(|kind| stretch(*status, *kind)));
     let direction = match order {

@@ -64,7 +64,7 @@ impl Stored for Uuid {
 impl Stored for DateTime<Utc> {
     fn read(stored: ValueRef<'_>) -> FromSqlResult<Self> {
         let micros = i64::column_result(stored)?;
-        Self::from_timestamp_micros(micros).ok_or(FromSqlError::OutOfRange(micros))
+        Self::from_timestamp_micros(micros).ok_or_else(|| FromSqlError::Other("a time is out of range".into()))
     }
 }
 

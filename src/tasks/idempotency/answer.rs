@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::{IdempotencyKey, Model};
 use crate::{
     db::DbError,
-    tasks::{entity, fields::Priority},
+    tasks::{
+        entity::{self, title_key},
+        fields::Priority,
+    },
     timestamp::Timestamp,
 };
 
@@ -144,6 +147,7 @@ impl From<Answer> for entity::Task {
         } = answer;
         Self {
             id,
+            title_key: title_key(&title),
             title,
             description,
             completed,
