@@ -46,9 +46,14 @@ fn a_move_works_through_a_transaction_pooler() {
 #[test]
 fn a_role_with_short_limits_can_move_many_tasks() {
     let database: PostgresDatabase = Cluster::shared().database();
-    let limits = ["statement_timeout = 100", "idle_in_transaction_session_timeout = 100", "lock_timeout = 100"];
-    for limit in limits.into_iter().chain(["default_transaction_isolation = serializable"]) {
-        database.connect().batch_execute(&format!("ALTER DATABASE {} SET {limit}", database.name())).unwrap();
+    let mut connection = database.connect();
+    // All that this version of PostgreSQL has: since 17 also `transaction_timeout`.
+    let timeouts = "SELECT name FROM pg_settings WHERE name ~ '^(statement|idle_in_transaction_session|lock|transaction)_timeout$'";
+    let timeouts = connection.query(timeouts, &[]).unwrap();
+    assert!(timeouts.len() >= 3);
+    let timeouts = timeouts.iter().map(|row| format!("{} = 100", row.get::<_, String>(0)));
+    for limit in timeouts.chain(["default_transaction_isolation = serializable".to_owned()]) {
+        connection.batch_execute(&format!("ALTER DATABASE {} SET {limit}", database.name())).unwrap();
     }
     let server = Server::on(database, &[]);
     let rows = synthetic(5, 20_000);

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use tokio_postgres::{Client, types::Type};
 
-use super::{Postgres, sqlstate::on_statement, value::Parameter};
+use super::{NO_TRANSACTION_TIMEOUT, Postgres, sqlstate::on_statement, value::Parameter};
 use crate::db::{
     DbError,
     migrate::{self, Migrations, Step},
@@ -17,11 +17,12 @@ use crate::db::{
 const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 
 /// Begins the transaction of a migration, with its own limits instead of those of the role.
-const BEGIN: [&str; 4] = [
+const BEGIN: [&str; 5] = [
     "BEGIN",
     "SET LOCAL lock_timeout = 0",
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL idle_in_transaction_session_timeout = '1min'",
+    NO_TRANSACTION_TIMEOUT,
 ];
 
 impl Postgres {

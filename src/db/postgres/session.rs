@@ -2,7 +2,7 @@
 
 use tokio::task::JoinHandle;
 
-use super::{Postgres, connection::Connection, decode};
+use super::{NO_TRANSACTION_TIMEOUT, Postgres, connection::Connection, decode};
 use crate::db::{DbError, Row, Transaction, Values, statement::Bound};
 
 /// The beginning of a transaction, with its own limits instead of those of the role.
@@ -37,7 +37,10 @@ impl Session {
             // Whatever the default of the role: a serializable one could fail because of others.
             Transaction::Change => "READ COMMITTED READ WRITE",
         };
-        self.connection.batch(&format!("BEGIN ISOLATION LEVEL {kind}; {LIMITS}")).await.map_err(undone)
+        self.connection
+            .batch(&format!("BEGIN ISOLATION LEVEL {kind}; {LIMITS}; {NO_TRANSACTION_TIMEOUT}"))
+            .await
+            .map_err(undone)
     }
 
     pub(in crate::db) async fn commit(&self) -> Result<(), DbError> {
