@@ -16,59 +16,62 @@ use tracing_subscriber::{
 
 use crate::timestamp::Timestamp;
 
-/// One flat object per line, written directly into the buffer of the line.
+/// One flat object per line.
 pub(super) struct Json;
+
+/// Bytes of most lines.
+const LINE: usize = 384;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>, N: for<'a> FormatFields<'a> + 'static> FormatEvent<S, N> for Json {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let (level, target) = (event.metadata().level(), event.metadata().target());
-        write!(writer, r#"{{"timestamp":"{}""#, Timestamp::now())?;
-        let mut members = Members { writer: &mut writer, result: Ok(()) };
-        members.text("level", level.as_str());
+        let mut members = Members { line: String::with_capacity(LINE), result: Ok(()) };
+        members.line.push('{');
+        members.quoted("timestamp", |quoted| write!(quoted, "{}", Timestamp::now()));
+        members.text("level", event.metadata().level().as_str());
         event.record(&mut members);
-        members.text("target", target);
+        members.text("target", event.metadata().target());
+        members.line.push_str("}\n");
         members.result?;
-        writer.write_str("}\n")
+        // In one part: each is a virtual call.
+        writer.write_str(&members.line)
     }
 }
 
 /// Fields as the members of an object.
-struct Members<'a, 'b> {
-    writer: &'a mut Writer<'b>,
+struct Members {
+    line: String,
     result: fmt::Result,
 }
 
-impl Members<'_, '_> {
+impl Members {
     /// A value that is already JSON.
     fn plain(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        self.result = self.result.and_then(|()| {
-            self.name(name)?;
-            self.writer.write_fmt(value)
-        });
+        self.name(name);
+        self.result = self.result.and(self.line.write_fmt(value));
     }
 
-    /// The beginning of a member. In parts: `write!` takes several times as long, and a line has ten members.
-    fn name(&mut self, name: &str) -> fmt::Result {
-        self.writer.write_str(",\"")?;
-        self.writer.write_str(name)?;
-        self.writer.write_str("\":")
+    fn name(&mut self, name: &str) {
+        if self.line.len() > 1 {
+            self.line.push(',');
+        }
+        self.line.push('"');
+        self.line.push_str(name);
+        self.line.push_str("\":");
     }
 
     fn text(&mut self, name: &str, value: &str) {
         self.quoted(name, |quoted| quoted.write_str(value));
     }
 
-    fn quoted(&mut self, name: &str, write: impl FnOnce(&mut Quoted<'_, '_>) -> fmt::Result) {
-        self.result = self.result.and_then(|()| {
-            self.name(name)?;
-            self.writer.write_char('"')?;
-            write(&mut Quoted(self.writer))?;
-            self.writer.write_char('"')
-        });
+    fn quoted(&mut self, name: &str, write: impl FnOnce(&mut Quoted<'_>) -> fmt::Result) {
+        self.name(name);
+        self.line.push('"');
+        self.result = self.result.and(write(&mut Quoted(&mut self.line)));
+        self.line.push('"');
     }
 }
 
-impl Visit for Members<'_, '_> {
+impl Visit for Members {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.quoted(field.name(), |quoted| write!(quoted, "{value:?}"));
     }
@@ -99,24 +102,24 @@ impl Visit for Members<'_, '_> {
 }
 
 /// The inside of a JSON string (RFC 8259, section 7).
-struct Quoted<'a, 'b>(&'a mut Writer<'b>);
+struct Quoted<'a>(&'a mut String);
 
-impl Write for Quoted<'_, '_> {
+impl Write for Quoted<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut rest = text;
         let is_special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-        while let Some(at) = rest.bytes().position(is_special) {
-            let (plain, special) = rest.split_at(at);
-            self.0.write_str(plain)?;
-            let mut characters = special.chars();
-            match characters.next() {
-                Some(c @ ('"' | '\\')) => write!(self.0, "\\{c}")?,
-                Some('\n') => self.0.write_str("\\n")?,
-                Some(c) => write!(self.0, "\\u{:04x}", u32::from(c))?,
-                None => {}
-            }
-            rest = characters.as_str();
+        // Without an early end, so that it compares many bytes at once.
+        if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+            self.0.push_str(text);
+            return Ok(());
         }
-        self.0.write_str(rest)
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => self.0.extend(['\\', character]),
+                '\n' => self.0.push_str("\\n"),
+                ..' ' => write!(self.0, "\\u{:04x}", u32::from(character))?,
+                _ => self.0.push(character),
+            }
+        }
+        Ok(())
     }
 }
