@@ -275,7 +275,7 @@ impl Requested<'_> {
         let timing = self.begin(Operation::Select, || query.statement().text().to_owned());
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.read(query.statement()).await,
-            Backend::Postgres(postgres) => postgres.read(query.statement(), self.deadline).await,
+            Backend::Postgres(postgres) => Box::pin(postgres.read(query.statement(), self.deadline)).await,
         })
     }
 
@@ -307,7 +307,9 @@ impl Requested<'_> {
         let timing = self.begin(Operation::Insert, texts);
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute_together(inserts).await,
-            Backend::Postgres(postgres) => postgres.execute_together(self.subject, inserts, self.deadline).await,
+            Backend::Postgres(postgres) => {
+                Box::pin(postgres.execute_together(self.subject, inserts, self.deadline)).await
+            }
         })
     }
 
@@ -326,7 +328,9 @@ impl Requested<'_> {
         let timing = self.begin(Operation::Update, || update.statement().text().to_owned());
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.write(update).await,
-            Backend::Postgres(postgres) => postgres.write(self.subject, update.statement(), self.deadline).await,
+            Backend::Postgres(postgres) => {
+                Box::pin(postgres.write(self.subject, update.statement(), self.deadline)).await
+            }
         })
     }
 
@@ -345,7 +349,9 @@ impl Requested<'_> {
         let timing = self.begin(Operation::Delete, || delete.statement().text().to_owned());
         timing.end(match &*self.db.0 {
             Backend::Sqlite(sqlite) => sqlite.execute(delete).await,
-            Backend::Postgres(postgres) => postgres.execute(self.subject, delete.statement(), self.deadline).await,
+            Backend::Postgres(postgres) => {
+                Box::pin(postgres.execute(self.subject, delete.statement(), self.deadline)).await
+            }
         })
     }
 }

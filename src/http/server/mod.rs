@@ -11,7 +11,7 @@ use http_body_util::combinators::BoxBody;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, server::graceful::GracefulShutdown};
 use poem::{
-    Endpoint, Request, RequestParts, Response,
+    Endpoint, Error, Request, RequestParts, Response,
     http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
@@ -151,7 +151,7 @@ async fn answer<E: Endpoint<Output = Response>>(
     let asks = parts.headers.contains_key(header::EXPECT);
     let body = body::lend(body, connection);
     let request = Request::from_parts(RequestParts::from((parts, local, remote, Scheme::HTTP)), body);
-    let mut response = app.get_response(request).await;
+    let mut response = app.call(request).await.unwrap_or_else(Error::into_response);
     if let Some(rest) = body::rest(connection)
         && (asks || response.headers().contains_key(header::CONNECTION) || !body::is_read(rest, time).await)
     {
