@@ -175,8 +175,9 @@ impl Server {
     }
 
     fn run_version(version: Version, place: Arc<Place>) -> Self {
-        let mut command = Command::new(version.program());
-        command.arg("serve");
+        // `nohup make test` and `make test &` ignore some signals, and programs inherit that.
+        let mut command = Command::new("env");
+        command.arg("--default-signal").arg(version.program()).arg("serve");
         Self::run_as(version, command, place)
     }
 
