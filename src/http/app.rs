@@ -2,14 +2,14 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures_util::{FutureExt, future::Either};
-use percent_encoding::percent_decode_str;
+use futures_util::FutureExt;
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, PathPattern, Request, Response, Route, get,
+    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response,
+    endpoint::{BoxEndpoint, make_sync},
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     web::Redirect,
 };
-use poem_openapi::{OpenApi, OpenApiService};
+use poem_openapi::OpenApi;
 use uuid::Uuid;
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     message,
     problem::{Code, Problem},
     rate_limit::RateLimits,
+    routes::{Resource, Routes},
 };
 use crate::{
     auth::{User, Verifier},
@@ -32,10 +33,6 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// The methods of all paths together.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
-/// The beginning of all paths of the API.
-const API: &str = "/api/";
-/// The paths outside the API.
-const PATHS: [&str; 6] = ["/docs", "/openapi.json", "/openapi-3.0.json", "/openapi.yaml", "/health", "/ready"];
 /// The paths of health checks, which no limit may fail.
 const HEALTH: [&str; 2] = ["/health", "/ready"];
 /// Answers are the caller's own: nobody keeps them, unless the answer says otherwise.
@@ -61,10 +58,8 @@ pub struct State {
 }
 
 /// The whole application. Every request gets a [`Response`], never an error.
-#[derive(Debug)]
-pub struct App<A, P> {
-    api: A,
-    pages: P,
+pub struct App {
+    routes: Routes,
     cors: Cors,
     shared: Arc<Shared>,
 }
@@ -74,42 +69,47 @@ pub struct App<A, P> {
 /// # Errors
 ///
 /// [`InvalidDocument`], which is a defect of the program.
-pub fn build<A: OpenApi + 'static>(
-    state: State,
-    api: A,
-    outline: Outline,
-) -> Result<App<impl Endpoint<Output = Response>, impl Endpoint<Output = Response>>, InvalidDocument> {
+pub fn build<A: OpenApi + 'static>(state: State, api: A, outline: Outline) -> Result<App, InvalidDocument> {
     let State { db, verifier, cors, stopping, limits, rates } = state;
     let contract = Contract::of(openapi::derive::<A>(&outline, Version::V3_1)?)?;
+    let mut routes = Routes::default();
+    routes.add_api(api, contract.templates())?;
     // The API is where the document was fetched from: a proxy may have put both below a prefix, which it strips. Not `./`:
     // tools that only append a path would get two slashes.
     let outline = Arc::new(Outline { server: ".".to_owned(), ..outline });
-    let document = |version, media_type, write| get(docs::document::<A>(&outline, version, media_type, write));
-    let pages = Route::new()
-        .at("/", get(poem::endpoint::make_sync(|_| Redirect::temporary("docs"))))
-        .at("/docs", get(docs::page::<A>(&outline)))
-        .at("/openapi.json", document(Version::V3_1, "application/json", openapi::to_json))
-        .at("/openapi-3.0.json", document(Version::V3_0, "application/json", openapi::to_json))
-        .at("/openapi.yaml", document(Version::V3_1, "application/yaml", openapi::to_yaml))
-        .at("/health", get(health::live))
-        .at("/ready", get(health::ready.data(db).data(stopping)));
-    let api = OpenApiService::new(api, "", "").into_endpoint();
+    let document = |version, media_type, write| page(docs::document::<A>(&outline, version, media_type, write));
+    for (path, page) in [
+        ("/", page(make_sync(|_| Redirect::temporary("docs")))),
+        ("/docs", page(docs::page::<A>(&outline))),
+        ("/openapi.json", document(Version::V3_1, "application/json", openapi::to_json)),
+        ("/openapi-3.0.json", document(Version::V3_0, "application/json", openapi::to_json)),
+        ("/openapi.yaml", document(Version::V3_1, "application/yaml", openapi::to_yaml)),
+        ("/health", page(health::live)),
+        ("/ready", page(health::ready.data(db).data(stopping))),
+    ] {
+        routes.add(path, [(Method::GET, page)])?;
+    }
     if let Some(metrics) = telemetry::metrics() {
         for code in Code::ALL {
             metrics.refusals(&code.to_string(), 0);
         }
     }
-    Ok(App { api, pages, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
+    Ok(App { routes, cors, shared: Arc::new(Shared { verifier, limits, rates, contract }) })
 }
 
-impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint for App<A, P> {
+fn page(endpoint: impl IntoEndpoint<Endpoint: 'static>) -> BoxEndpoint<'static> {
+    endpoint.map_to_response().boxed()
+}
+
+impl Endpoint for App {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let started = Instant::now();
         let id = request_id(&request);
         let trace = RequestTrace::begin(request.method(), request.headers(), !HEALTH.contains(&request.uri().path()));
-        let context = Arc::new(Context::new(self.shared.clone()));
+        let resource = self.routes.find(request.uri().path());
+        let context = Arc::new(Context::new(self.shared.clone(), resource.map(Resource::template).cloned()));
         let method = request.method().clone();
         let mut cors = self.cors.exchange(&method, request.headers());
         request.set_data(context.clone());
@@ -122,25 +122,21 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         let slashes = self.without_extra_slashes(request.uri().path());
         let checked = message::check(&request);
         let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
-        let outcome = match checked {
+        let outcome = match (checked, resource) {
             // The options of the whole server (RFC 9110, section 9.3.7).
-            Ok(()) if method == Method::OPTIONS && request.uri().path() == "*" => {
+            (Ok(()), None) if method == Method::OPTIONS && request.uri().path() == "*" => {
                 Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
-            Ok(()) => AssertUnwindSafe(trace.within(self.route(request))).catch_unwind().await,
-            Err(problem) => Ok(Err(problem.into())),
+            (Ok(()), None) => Ok(Err(Problem::of(Code::RouteNotFound).into())),
+            (Ok(()), Some(resource)) => AssertUnwindSafe(trace.within(resource.call(request))).catch_unwind().await,
+            (Err(problem), _) => Ok(Err(problem.into())),
         };
-        let pattern = match &outcome {
-            Ok(Ok(response)) => response.data::<PathPattern>(),
-            Ok(Err(error)) => error.data::<PathPattern>(),
-            Err(_) => None,
-        };
-        let pattern = pattern.map(|PathPattern(pattern)| pattern.clone());
         let outcome = match outcome {
             Ok(outcome) => outcome.map_err(Problem::from),
             Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
         };
-        let is_free = method == Method::OPTIONS || pattern.as_deref().is_some_and(|path| HEALTH.contains(&path));
+        let template = context.template();
+        let is_free = method == Method::OPTIONS || template.is_some_and(|path| HEALTH.contains(&path));
         let outcome = match address {
             // Only now is it certain that the token is not valid: the users behind an address share it with strangers.
             Some(address) if !is_free && context.user().is_none() => context.anonymous(address).and(outcome),
@@ -157,7 +153,7 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         let mut response = match (preflight, outcome) {
             (Some(response), _) | (None, Ok(response)) => response,
             (None, Err(problem)) if problem.code() == Code::MethodNotAllowed => {
-                self.other_method(problem, pattern.as_deref(), method == Method::OPTIONS, &id)
+                other_method(problem, resource, method == Method::OPTIONS, &id)
             }
             (None, Err(problem)) => problem.respond(&id),
         };
@@ -172,12 +168,11 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
         if let Ok(id) = HeaderValue::from_str(&id) {
             headers.insert(X_REQUEST_ID, id);
         }
-        let pattern = pattern.as_deref().map(|pattern| self.shared.contract.template(pattern).unwrap_or(pattern));
         let duration = started.elapsed();
         // A preflight and `OPTIONS` are no refusals.
         let code = code.filter(|code| response.status() == code.status());
         if let Some(metrics) = telemetry::metrics() {
-            metrics.request(method.as_str(), pattern, response.status().as_str(), duration);
+            metrics.request(method.as_str(), template, response.status().as_str(), duration);
             if let Some(code) = code {
                 metrics.refusals(&code.to_string(), 1);
             }
@@ -188,7 +183,7 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
                 tracing::$level!(
                     target: "todo_api::request",
                     method = method.as_str(),
-                    route = pattern.unwrap_or("-"),
+                    route = template.unwrap_or("-"),
                     status = response.status().as_u16(),
                     duration_ms = duration.as_secs_f64() * 1e3,
                     request_id = id,
@@ -200,7 +195,7 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
             };
         }
         let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
-        trace.end(pattern, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
+        trace.end(template, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
         if cause.is_some() {
             log!(error);
         } else {
@@ -210,18 +205,7 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> Endpoint fo
     }
 }
 
-impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> App<A, P> {
-    /// Routes a request to one of two routers: nesting one in the other takes a tenth of the time of a request.
-    fn route(&self, request: Request) -> impl Future<Output = poem::Result<Response>> {
-        let path = request.uri().path();
-        // A path that is not UTF-8 is none of the API's.
-        if path.starts_with(API) && percent_decode_str(path).decode_utf8().is_ok() {
-            Either::Left(self.api.call(request))
-        } else {
-            Either::Right(self.pages.call(request))
-        }
-    }
-
+impl App {
     /// The path without slashes too many, if it has some and is a path of ours without them.
     fn without_extra_slashes(&self, path: &str) -> Option<String> {
         // Those in the middle may stand around an id that is empty.
@@ -229,26 +213,23 @@ impl<A: Endpoint<Output = Response>, P: Endpoint<Output = Response>> App<A, P> {
             return None;
         }
         let path = format!("/{}", path.trim_matches('/'));
-        (self.shared.contract.has_path(&path) || PATHS.contains(&path.as_str())).then_some(path)
+        self.routes.find(&path).is_some().then_some(path)
     }
+}
 
-    /// The answer to a method that the path does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
-    fn other_method(&self, problem: Problem, pattern: Option<&str>, options: bool, id: &str) -> Response {
-        let mut methods: Vec<&str> = self.shared.contract.methods(pattern.unwrap_or("/")).map(Method::as_str).collect();
-        if methods.is_empty() {
-            methods.push("GET");
-        }
-        if methods.contains(&"GET") {
-            methods.push("HEAD");
-        }
-        methods.push("OPTIONS");
-        methods.sort_unstable();
-        let allow = HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static(""));
-        if options {
-            return StatusCode::NO_CONTENT.with_header(header::ALLOW, allow).into_response();
-        }
-        problem.with_header(header::ALLOW, allow).respond(id)
+/// The answer to a method that the resource does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
+fn other_method(problem: Problem, resource: Option<&Resource>, options: bool, id: &str) -> Response {
+    let mut methods: Vec<&str> = resource.into_iter().flat_map(Resource::methods).map(Method::as_str).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
     }
+    methods.push("OPTIONS");
+    methods.sort_unstable();
+    let allow = HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static(""));
+    if options {
+        return StatusCode::NO_CONTENT.with_header(header::ALLOW, allow).into_response();
+    }
+    problem.with_header(header::ALLOW, allow).respond(id)
 }
 
 /// The caller's request id if it is safe in a log and a URI, else a new one.
@@ -265,8 +246,6 @@ fn request_id(request: &Request) -> String {
 mod tests {
     use std::time::Duration;
 
-    use poem::endpoint::make_sync;
-
     use super::*;
     use crate::{
         api,
@@ -282,9 +261,9 @@ mod tests {
             rates: RateLimits::default(),
             contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),
         };
-        let routes = make_sync(|_| -> Response { panic!("the cause") });
-        let pages = make_sync(|_| Response::default());
-        let app = App { api: routes, pages, cors: Cors::default(), shared: Arc::new(shared) };
+        let mut routes = Routes::default();
+        routes.add("/api/tasks", [(Method::GET, page(make_sync(|_| -> Response { panic!("the cause") })))]).unwrap();
+        let app = App { routes, cors: Cors::default(), shared: Arc::new(shared) };
         let response = app.call(Request::builder().uri_str("/api/tasks").header("Host", "x").finish()).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().into_string().await.unwrap();

@@ -99,10 +99,9 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
         // Generated clients in several languages send `null` for no body.
         let absent = value.is_null() && !T::IS_REQUIRED;
         let context = Context::of(request)?;
-        let contract = context.contract();
-        let mut violations = contract.check_query(request).map_err(Problem::from)?;
+        let mut violations = context.check_query(request)?;
         if !absent {
-            violations.extend(contract.check_body(&T::schema_ref(), &value).map_err(Problem::from)?);
+            violations.extend(context.contract().check_body(&T::schema_ref(), &value).map_err(Problem::from)?);
         }
         if !violations.is_empty() {
             return Err(Problem::validation(violations).into());

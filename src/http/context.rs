@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     auth::{User, Verifier},
-    openapi::Contract,
+    openapi::{Contract, Violation},
 };
 
 /// Limits of a request body.
@@ -39,14 +39,15 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(super) struct Context {
     shared: Arc<Shared>,
+    template: Option<Arc<str>>,
     user: OnceLock<User>,
     quota: OnceLock<Quota>,
 }
 
 impl Context {
-    /// The context of a new request.
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, user: OnceLock::new(), quota: OnceLock::new() }
+    /// The context of a new request, for a resource with this template.
+    pub(super) fn new(shared: Arc<Shared>, template: Option<Arc<str>>) -> Self {
+        Self { shared, template, user: OnceLock::new(), quota: OnceLock::new() }
     }
 
     /// The context of a request.
@@ -68,6 +69,23 @@ impl Context {
     #[must_use]
     pub(super) fn contract(&self) -> &Contract {
         &self.shared.contract
+    }
+
+    /// The template of the path, if the path is one of ours.
+    #[must_use]
+    pub(super) fn template(&self) -> Option<&str> {
+        self.template.as_deref()
+    }
+
+    /// All violations of the query.
+    ///
+    /// # Errors
+    ///
+    /// An internal error if the document does not have the operation.
+    pub(super) fn check_query(&self, request: &Request) -> Result<Vec<Violation>, Problem> {
+        let Some(query) = request.uri().query() else { return Ok(Vec::new()) };
+        let template = self.template().unwrap_or_default();
+        Ok(self.shared.contract.check_query(template, request.method(), query)?)
     }
 
     /// Bounds of the body.

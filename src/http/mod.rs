@@ -13,9 +13,11 @@ mod health;
 mod json;
 mod message;
 pub mod metrics;
+mod path;
 mod problem;
 mod query;
 mod rate_limit;
+mod routes;
 pub mod server;
 
 pub use self::{
@@ -26,6 +28,7 @@ pub use self::{
     etag::{ETag, IfMatch, IfNoneMatch},
     headers::{HeaderField, OptionalHeader},
     health::Stopping,
+    path::PathParameter,
     problem::{Code, Problem, failures},
     query::DeclaredQuery,
     rate_limit::{RateLimit, RateLimits},

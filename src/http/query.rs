@@ -11,7 +11,7 @@ pub struct DeclaredQuery;
 
 impl<'a> FromRequest<'a> for DeclaredQuery {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
-        let violations = Context::of(request)?.contract().check_query(request).map_err(Problem::from)?;
+        let violations = Context::of(request)?.check_query(request)?;
         if violations.is_empty() { Ok(Self) } else { Err(Problem::validation(violations).into()) }
     }
 }

@@ -9,7 +9,7 @@ use jsonschema::{
     ValidationError, Validator,
     error::{TypeKind, ValidationErrorKind},
 };
-use poem::{PathPattern, Request, http::Method};
+use poem::http::Method;
 use poem_openapi::{Object, registry::MetaSchemaRef};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -50,16 +50,8 @@ impl Violation {
 pub struct Contract {
     /// Schemas of bodies by name.
     bodies: HashMap<String, Schema>,
-    /// Paths by the pattern of poem's router.
-    paths: HashMap<String, Path>,
-}
-
-#[derive(Debug)]
-struct Path {
-    /// The path in the document.
-    template: String,
-    /// The query parameters, by method.
-    queries: HashMap<Method, HashMap<String, Schema>>,
+    /// The query parameters, by the template of the path and the method.
+    queries: HashMap<String, HashMap<Method, HashMap<String, Schema>>>,
 }
 
 #[derive(Debug)]
@@ -107,7 +99,7 @@ impl Contract {
         let document: Document = serde_json::from_value(document).map_err(InvalidDocument::new)?;
         let components = Arc::new(document.components);
         let schema = |value| Schema { value, components: components.clone(), compiled: OnceLock::new() };
-        let mut contract = Self { bodies: HashMap::new(), paths: HashMap::new() };
+        let mut contract = Self { bodies: HashMap::new(), queries: HashMap::new() };
         for (template, operations) in document.paths {
             let mut queries = HashMap::new();
             for (method, operation) in operations {
@@ -124,30 +116,14 @@ impl Contract {
                 let parameters = parameters.map(|parameter| (parameter.name, schema(parameter.schema)));
                 queries.insert(method, parameters.collect());
             }
-            contract.paths.insert(pattern(&template), Path { template, queries });
+            contract.queries.insert(template, queries);
         }
         Ok(contract)
     }
 
-    /// The document's path for a pattern of the router.
-    #[must_use]
-    pub fn template(&self, pattern: &str) -> Option<&str> {
-        self.paths.get(pattern).map(|path| path.template.as_str())
-    }
-
-    /// Whether the document has this path.
-    #[must_use]
-    pub fn has_path(&self, path: &str) -> bool {
-        let fits = |pattern: &String| {
-            pattern.split('/').count() == path.split('/').count()
-                && pattern.split('/').zip(path.split('/')).all(|(one, other)| one == other || one.starts_with(':'))
-        };
-        self.paths.keys().any(fits)
-    }
-
-    /// The methods that the document declares for a router's pattern.
-    pub fn methods(&self, pattern: &str) -> impl Iterator<Item = &Method> {
-        self.paths.get(pattern).into_iter().flat_map(|path| path.queries.keys())
+    /// The templates of all paths.
+    pub fn templates(&self) -> impl Iterator<Item = &str> {
+        self.queries.keys().map(String::as_str)
     }
 
     /// All rules of the schema that the body breaks.
@@ -205,12 +181,8 @@ impl Contract {
     /// # Errors
     ///
     /// [`InvalidDocument`] if the document does not have the operation, or one of its schemas is not valid.
-    pub fn check_query(&self, request: &Request) -> Result<Vec<Violation>, InvalidDocument> {
-        let (Some(query), Some(PathPattern(pattern))) = (request.uri().query(), request.data()) else {
-            return Ok(Vec::new());
-        };
-        let (pattern, method) = (pattern.as_ref(), request.method());
-        let declared = self.paths.get(pattern).and_then(|path| path.queries.get(method));
+    pub fn check_query(&self, template: &str, method: &Method, query: &str) -> Result<Vec<Violation>, InvalidDocument> {
+        let declared = self.queries.get(template).and_then(|methods| methods.get(method));
         let declared = declared.ok_or_else(|| InvalidDocument::new("it lacks an operation"))?;
         let mut seen = Vec::new();
         let mut violations = Vec::new();
@@ -335,19 +307,6 @@ fn every_pattern_has_words(schema: &Value) -> Result<(), InvalidDocument> {
     }
 }
 
-/// `/api/tasks/{id}` as poem-openapi names it to the router: `/api/tasks/:param0`.
-fn pattern(template: &str) -> String {
-    let mut parameters = 0;
-    let segment = |segment: &str| {
-        if !segment.starts_with('{') {
-            return segment.to_owned();
-        }
-        parameters += 1;
-        format!(":param{}", parameters - 1)
-    };
-    template.split('/').map(segment).collect::<Vec<_>>().join("/")
-}
-
 fn listed<T: AsRef<str>>(names: impl Iterator<Item = T>) -> String {
     let mut names: Vec<String> = names.map(|name| name.as_ref().to_owned()).collect();
     names.sort_unstable();
@@ -382,7 +341,7 @@ mod tests {
         let document = api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap();
         let declared = document.to_string();
         let contract = Contract::of(document).unwrap();
-        let queries = contract.paths.values().flat_map(|path| path.queries.values()).flat_map(|query| query.values());
+        let queries = contract.queries.values().flat_map(HashMap::values).flat_map(|query| query.values());
         let schemas: Vec<_> = contract.bodies.values().chain(queries).collect();
         let count = |part| declared.matches(part).count();
         assert_eq!(schemas.len(), count(r#""requestBody""#) + count(r#""in":"query""#));

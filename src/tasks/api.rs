@@ -1,9 +1,6 @@
 //! The operations.
 
-use poem_openapi::{
-    ApiResponse, OpenApi, Tags,
-    param::{Path, Query},
-};
+use poem_openapi::{ApiResponse, OpenApi, Tags, param::Query};
 
 use super::{
     cursor::Position,
@@ -19,7 +16,9 @@ use super::{
 use crate::{
     auth::User,
     db::Db,
-    http::{Bearer, Body, Code, DeclaredQuery, ETag, IfMatch, IfNoneMatch, Json, OptionalHeader, Problem},
+    http::{
+        Bearer, Body, Code, DeclaredQuery, ETag, IfMatch, IfNoneMatch, Json, OptionalHeader, PathParameter, Problem,
+    },
     openapi::Violation,
     timestamp::Timestamp,
 };
@@ -234,7 +233,7 @@ impl TasksApi {
         known: OptionalHeader<IfNoneMatch>,
         _query: DeclaredQuery,
         /// Identifies the task by its UUID.
-        id: Path<TaskId>,
+        id: PathParameter<TaskId>,
     ) -> Result<Found, Problem> {
         let user = bearer.user();
         let task = Tasks::of(&self.db, user).get(id.0.0).await?;
@@ -262,7 +261,7 @@ impl TasksApi {
         excluded: OptionalHeader<IfNoneMatch>,
         body: Body<TaskUpdate>,
         /// Identifies the task by its UUID.
-        id: Path<TaskId>,
+        id: PathParameter<TaskId>,
     ) -> Result<Changed, Problem> {
         let conditions = Conditions { expected, excluded };
         let user = bearer.user();
@@ -285,7 +284,7 @@ impl TasksApi {
         excluded: OptionalHeader<IfNoneMatch>,
         _query: DeclaredQuery,
         /// Identifies the task by its UUID.
-        id: Path<TaskId>,
+        id: PathParameter<TaskId>,
     ) -> Result<Deleted, Problem> {
         let conditions = Conditions { expected, excluded };
         let deleted = Tasks::of(&self.db, bearer.user()).delete(id.0.0, conditions.expected()).await;
@@ -310,7 +309,7 @@ impl TasksApi {
         /// The state to set; `null` counts as no body.
         body: Body<Option<TaskComplete>>,
         /// Identifies the task by its UUID.
-        id: Path<TaskId>,
+        id: PathParameter<TaskId>,
     ) -> Result<Changed, Problem> {
         let completed = body.value.map(|body| body.completed);
         let conditions = Conditions { expected, excluded };

@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt};
 
 use poem::{
     Response,
-    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    error::ResponseError,
     http::{HeaderName, HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
@@ -227,10 +227,6 @@ impl From<poem::Error> for Problem {
             Self::of(Code::TokenMissing)
         } else if error.is::<ParsePathError>() {
             Self::because(Code::TaskNotFound, "no task has such an id: ids are lower-case UUIDs with hyphens")
-        } else if error.is::<NotFoundError>() {
-            Self::of(Code::RouteNotFound)
-        } else if error.is::<MethodNotAllowedError>() {
-            Self::of(Code::MethodNotAllowed)
         } else if error.status().is_client_error() {
             Self::of(Code::MalformedRequest)
         } else {
