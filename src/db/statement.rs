@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use sea_orm::{
@@ -123,6 +126,8 @@ pub trait Rows: Build<Built = Sql> {
 /// The text of a statement, and the values of its placeholders in order.
 #[derive(Debug)]
 pub struct Sql {
+    /// One for each statement that the process builds, from 0.
+    number: usize,
     text: String,
     placeholders: Vec<Placeholder>,
 }
@@ -135,6 +140,7 @@ enum Placeholder {
 
 impl From<Statement> for Sql {
     fn from(statement: Statement) -> Self {
+        static STATEMENTS: AtomicUsize = AtomicUsize::new(0);
         let values = statement.values.map(|values| values.0).unwrap_or_default();
         let placeholder = |value| match value {
             Value::BigUnsigned(Some(number)) if i64::try_from(number).is_err() => {
@@ -143,7 +149,7 @@ impl From<Statement> for Sql {
             value => Placeholder::Value(value),
         };
         let placeholders = values.into_iter().map(placeholder).collect();
-        Self { text: statement.sql, placeholders }
+        Self { number: STATEMENTS.fetch_add(1, Relaxed), text: statement.sql, placeholders }
     }
 }
 
@@ -180,6 +186,11 @@ pub(super) struct Bound<'a> {
 }
 
 impl<'a> Bound<'a> {
+    /// Tells statements apart without comparing their texts. Statements are built once, so it stays small.
+    pub(super) const fn number(self) -> usize {
+        self.sql.number
+    }
+
     pub(super) fn text(self) -> &'a str {
         &self.sql.text
     }

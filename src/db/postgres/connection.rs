@@ -9,7 +9,6 @@
 //! | `retirement` | once, with the reason | no new statements; the pool replaces it |
 
 use std::{
-    collections::HashMap,
     pin::pin,
     sync::{
         OnceLock, PoisonError, RwLock,
@@ -23,7 +22,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_postgres::{Client, Row, SimpleQueryMessage};
+use tokio_postgres::{Client, Row, SimpleQueryMessage, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
@@ -43,8 +42,8 @@ pub(super) const READ_ONLY: &str = "its server accepts no changes";
 pub(super) struct Connection {
     client: Client,
     tls: MakeRustlsConnect,
-    /// The prepared statements, by their text.
-    statements: RwLock<HashMap<String, tokio_postgres::Statement>>,
+    /// The prepared statements, at their numbers.
+    statements: RwLock<Vec<Option<Statement>>>,
     in_flight: AtomicUsize,
     /// Whether it must answer before it gets another statement.
     silent: AtomicBool,
@@ -186,7 +185,7 @@ impl Connection {
     async fn run(&self, statement: Bound<'_>, change: bool) -> Result<Outcome, Failure> {
         match self.query(statement, change).await {
             Err(Failure::Stale(_)) => {
-                self.statements.write().unwrap_or_else(PoisonError::into_inner).remove(statement.text());
+                self.remember(statement, None);
                 self.query(statement, change).await
             }
             answer => answer,
@@ -194,13 +193,12 @@ impl Connection {
     }
 
     async fn query(&self, statement: Bound<'_>, change: bool) -> Result<Outcome, Failure> {
-        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(statement.text()).cloned();
-        let prepared = if let Some(prepared) = known {
+        let known = self.statements.read().unwrap_or_else(PoisonError::into_inner).get(statement.number()).cloned();
+        let prepared = if let Some(prepared) = known.flatten() {
             prepared
         } else {
             let prepared = self.client.prepare(statement.text()).await.map_err(|error| on_prepare(&error))?;
-            let mut statements = self.statements.write().unwrap_or_else(PoisonError::into_inner);
-            statements.insert(statement.text().to_owned(), prepared.clone());
+            self.remember(statement, Some(prepared.clone()));
             prepared
         };
         if self.client.is_closed() {
@@ -218,6 +216,17 @@ impl Connection {
             Ok(Outcome { rows, affected: stream.rows_affected().unwrap_or_default() })
         };
         answer.await.map_err(|error| on_statement(&error))
+    }
+
+    fn remember(&self, statement: Bound<'_>, prepared: Option<Statement>) {
+        let mut statements = self.statements.write().unwrap_or_else(PoisonError::into_inner);
+        let number = statement.number();
+        if statements.len() <= number {
+            statements.resize(number + 1, None);
+        }
+        if let Some(place) = statements.get_mut(number) {
+            *place = prepared;
+        }
     }
 }
 

@@ -11,7 +11,7 @@ mod turns;
 mod value;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -197,10 +197,9 @@ impl Postgres {
     /// Checks that the database answers queries and accepts changes.
     pub(super) async fn ping(&self) -> Result<(), DbError> {
         let deadline = Instant::now() + STATEMENT_TIMEOUT;
-        let run = |sql: &str| Run::new(Sql::from(Statement::from_string(DbBackend::Postgres, sql)), Vec::new());
         if self.pool.is_doubtful() {
             // The server may answer queries but commit nothing, for example if its synchronous standby is down.
-            match self.change(PING_SUBJECT, run(HARMLESS_CHANGE).statement(), deadline).await {
+            match self.change(PING_SUBJECT, HARMLESS_CHANGE.statement(), deadline).await {
                 // `Internal`: the role may lack the right to change this table.
                 Ok(_) | Err(DbError::Internal(_)) => {}
                 Err(error) => return Err(error),
@@ -208,7 +207,7 @@ impl Postgres {
         } else {
             self.writable(deadline).await?;
         }
-        self.query(run("SELECT 1").statement(), deadline).await.map(drop)
+        self.query(HARMLESS_QUERY.statement(), deadline).await.map(drop)
     }
 
     async fn writable(&self, deadline: Instant) -> Result<(), DbError> {
@@ -224,11 +223,20 @@ impl Postgres {
     }
 }
 
+static HARMLESS_QUERY: LazyLock<Run<Sql>> = LazyLock::new(|| without_arguments("SELECT 1"));
 /// A change that needs a commit, but leaves all values as they are.
-const HARMLESS_CHANGE: &str = "UPDATE seaql_migrations SET applied_at = applied_at \
-                               WHERE version = (SELECT min(version) FROM seaql_migrations)";
+static HARMLESS_CHANGE: LazyLock<Run<Sql>> = LazyLock::new(|| {
+    without_arguments(
+        "UPDATE seaql_migrations SET applied_at = applied_at \
+         WHERE version = (SELECT min(version) FROM seaql_migrations)",
+    )
+});
 /// Concurrent pings share the turns of one row.
 const PING_SUBJECT: Subject<'_> = Subject { tenant: "", row: Some(Uuid::nil()) };
+
+fn without_arguments(sql: &str) -> Run<Sql> {
+    Run::new(Statement::from_string(DbBackend::Postgres, sql).into(), Vec::new())
+}
 
 /// Waits before a retry. Returns false, at once, if the retry would have too little time.
 async fn wait_for_retry(pause: &mut Duration, deadline: Instant) -> bool {
