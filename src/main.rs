@@ -24,7 +24,8 @@ use todo_api::{
 };
 use url::Url;
 
-/// Faster than the allocator of glibc, above all for lists: the texts of each of their tasks need memory.
+/// Faster than the allocator of glibc, above all for lists: the texts of each of their tasks need memory. SQLite uses it,
+/// too (`override`): glibc gives the memory of a commit back to the kernel, and asks for it again in the next one.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
