@@ -22,6 +22,29 @@ fn serializable() -> Server {
     server
 }
 
+/// The key of the lock that a migration takes.
+const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
+
+#[test]
+fn servers_that_wait_for_the_migrations_of_another_one_see_its_tables_at_any_isolation() {
+    let database = Cluster::shared().database();
+    let (mut holder, mut observer) = (database.connect(), database.connect());
+    let isolation = "SET default_transaction_isolation = 'repeatable read'";
+    holder.batch_execute(&format!("ALTER DATABASE {} {isolation}", database.name())).unwrap();
+    let mut migration = holder.transaction().unwrap();
+    migration.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]).unwrap();
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database
+                   WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
+    thread::scope(|scope| {
+        let servers = [(); 2].map(|()| scope.spawn(|| Server::at(database.url(), &[])));
+        wait_until("both wait", || observer.query_one(waiting, &[]).unwrap().get::<_, i64>(0) == 2);
+        migration.rollback().unwrap();
+        for server in servers {
+            wait_until_ready(&server.join().unwrap());
+        }
+    });
+}
+
 /// Runs this many writers at the same time. Returns their results.
 fn at_once<T: Send>(write: impl Fn(usize) -> T + Sync) -> Vec<T> {
     thread::scope(|scope| {

@@ -52,8 +52,7 @@ const ROW: usize = 2;
 /// One tenant may use one of this many connections for changes.
 const SHARE: usize = 4;
 /// Lifts `transaction_timeout` for a transaction. A plain SET would fail before PostgreSQL 17, which introduced it.
-const NO_TRANSACTION_TIMEOUT: &str =
-    "SELECT set_config(name, '0', TRUE) FROM pg_settings WHERE name = 'transaction_timeout'";
+const NO_TRANSACTION_TIMEOUT: &str = "SELECT set_config('transaction_timeout', '0', TRUE) WHERE current_setting('transaction_timeout', TRUE) IS NOT NULL";
 
 /// The tenant of a change (empty for the server itself), and the row, if it exists already.
 #[derive(Debug, Clone, Copy)]
