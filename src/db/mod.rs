@@ -230,7 +230,8 @@ impl Db {
     }
 }
 
-/// The database as one request uses it.
+/// The database as one request uses it. The futures of PostgreSQL are boxed, so that a request on SQLite, which needs much
+/// smaller ones, does not carry their size.
 #[derive(Debug, Clone, Copy)]
 pub struct Requested<'a> {
     db: &'a Db,

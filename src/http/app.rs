@@ -1,4 +1,4 @@
-//! The routes, and the processing of every request before and after its operation.
+//! The pages, and the processing of every request before and after its operation.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
@@ -152,10 +152,12 @@ impl Endpoint for App {
         let code = outcome.as_ref().err().map(Problem::code);
         let mut response = match (preflight, outcome) {
             (Some(response), _) | (None, Ok(response)) => response,
-            (None, Err(problem)) if problem.code() == Code::MethodNotAllowed => {
-                other_method(problem, resource, method == Method::OPTIONS, &id)
-            }
-            (None, Err(problem)) => problem.respond(&id),
+            (None, Err(problem)) => match resource {
+                Some(resource) if problem.code() == Code::MethodNotAllowed => {
+                    other_method(problem, resource, method == Method::OPTIONS, &id)
+                }
+                _ => problem.respond(&id),
+            },
         };
 
         let headers = response.headers_mut();
@@ -218,8 +220,8 @@ impl App {
 }
 
 /// The answer to a method that the resource does not take: which it takes (RFC 9110, sections 9.3.7 and 15.5.6).
-fn other_method(problem: Problem, resource: Option<&Resource>, options: bool, id: &str) -> Response {
-    let mut methods: Vec<&str> = resource.into_iter().flat_map(Resource::methods).map(Method::as_str).collect();
+fn other_method(problem: Problem, resource: &Resource, options: bool, id: &str) -> Response {
+    let mut methods: Vec<&str> = resource.methods().map(Method::as_str).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

@@ -11,7 +11,8 @@ use poem_openapi::{
 
 use super::context::Context;
 
-/// A path parameter, as an argument of an operation.
+/// A path parameter, as an argument of an operation. Not named `Path`: for that name, poem-openapi passes `param0` instead
+/// of the name of the parameter.
 #[derive(Debug)]
 pub struct PathParameter<T>(pub T);
 

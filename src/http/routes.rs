@@ -15,7 +15,7 @@ use super::problem::{Code, Problem};
 use crate::openapi::InvalidDocument;
 
 /// The resources by the templates of their paths. poem's own routes, and those that poem-openapi makes, take a boxed
-/// future for each step from the path to the operation, and each copies the request.
+/// future for each step from the path to the operation, and each moves the request.
 #[derive(Default)]
 pub(super) struct Routes(matchit::Router<Resource>);
 
@@ -30,7 +30,7 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// [`InvalidDocument`] if a path fits two templates.
+    /// [`InvalidDocument`] if the router rejects the template, for example because it has the same one.
     pub(super) fn add(
         &mut self,
         template: &str,

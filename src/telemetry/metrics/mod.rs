@@ -213,7 +213,7 @@ impl Metrics {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts an answered request. `route` is a pattern of the router.
+    /// Counts an answered request. `route` is the template of its path.
     pub fn request(&self, method: &str, route: Option<&str>, status: &str, duration: Duration) {
         let labels = [known_method(method), route.unwrap_or(NO_ROUTE), status];
         self.requests.with_label_values(&labels).observe(duration.as_secs_f64());

@@ -135,7 +135,7 @@ impl RequestTrace {
         known.map(|span| (span.trace_id(), span.span_id()))
     }
 
-    /// Ends the span. `route` is a pattern of the router, `error` the code of the answer's error.
+    /// Ends the span. `route` is the template of the path, `error` the code of the answer's error.
     pub fn end(&self, route: Option<&str>, status: u16, user: Option<&str>, error: Option<&str>, cause: Option<&str>) {
         let Some(context) = &self.context else { return };
         let span = context.span();
