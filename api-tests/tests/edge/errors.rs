@@ -92,7 +92,7 @@ fn a_path_with_a_slash_too_many_is_answered_with_the_path_without_it() {
     let server = Server::start(Database::Sqlite);
     let alice = server.user("alice");
     let task = format!("/api/tasks/{}", alice.create("x")["id"].as_str().unwrap());
-    for path in ["/api/tasks", &task, &format!("{task}/complete"), "/docs", "/health", "/openapi.yaml"] {
+    for path in ["/api/tasks", &task, &format!("{task}/complete"), "/docs", "/health", "/openapi.yaml", "/"] {
         for extra in [format!("{path}/"), format!("{path}//"), format!("/{path}"), format!("//{path}/")] {
             let answer = alice.get(&extra);
             assert_eq!(answer.problem(), "404 route_not_found", "{extra}");
@@ -107,6 +107,17 @@ fn a_path_with_a_slash_too_many_is_answered_with_the_path_without_it() {
         !alice.get("/nope/").json()["detail"].as_str().unwrap().contains("/nope"),
         "it is no path without it either"
     );
+}
+
+#[test]
+fn an_id_may_be_percent_encoded() {
+    let server = Server::start(Database::Sqlite);
+    let alice = server.user("alice");
+    let task = alice.create("x");
+    let encoded: String = task["id"].as_str().unwrap().bytes().map(|byte| format!("%{byte:02x}")).collect();
+    assert_eq!(alice.get(&format!("/api/tasks/{encoded}")).json(), task);
+    let completed = alice.patch(&format!("/api/tasks/{encoded}/complete"), None);
+    assert_eq!((completed.status, &completed.json()["id"]), (200, &task["id"]));
 }
 
 #[test]
