@@ -16,8 +16,8 @@ use crate::db::{
 /// The key of the lock of migrations: any number, the same in all processes.
 const MIGRATION_LOCK: i64 = 0x746f_646f_5f61_7069;
 
-/// Begins the transaction of a migration, with its own limits instead of those of the role. Whatever the default of the
-/// role: with another isolation, a server that has waited for the lock would not see what the other one migrated.
+/// Begins the transaction of a migration, with its own isolation and limits instead of those of the role. At a stricter
+/// isolation, a server that has waited for the lock would not see what another one has migrated.
 const BEGIN: [&str; 5] = [
     "BEGIN ISOLATION LEVEL READ COMMITTED",
     NO_TRANSACTION_TIMEOUT,

@@ -52,7 +52,8 @@ const ROW: usize = 2;
 /// One tenant may use one of this many connections for changes.
 const SHARE: usize = 4;
 /// Lifts `transaction_timeout` for a transaction. A plain SET would fail before PostgreSQL 17, which introduced it.
-const NO_TRANSACTION_TIMEOUT: &str = "SELECT set_config('transaction_timeout', '0', TRUE) WHERE current_setting('transaction_timeout', TRUE) IS NOT NULL";
+const NO_TRANSACTION_TIMEOUT: &str = "SELECT set_config('transaction_timeout', '0', TRUE) \
+                                      WHERE current_setting('transaction_timeout', TRUE) IS NOT NULL";
 
 /// The tenant of a change (empty for the server itself), and the row, if it exists already.
 #[derive(Debug, Clone, Copy)]
@@ -222,6 +223,7 @@ impl Postgres {
     }
 }
 
+/// A query of no table.
 static HARMLESS_QUERY: LazyLock<Run<Sql>> = LazyLock::new(|| without_arguments("SELECT 1"));
 /// A change that needs a commit, but leaves all values as they are.
 static HARMLESS_CHANGE: LazyLock<Run<Sql>> = LazyLock::new(|| {
