@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     api,
-    auth::{self, Key, Verifier},
+    auth::{self, Verifier},
     config::{Auth, Database, Serve, Signer},
     db::{Db, DbError, Outage},
     http::{
@@ -158,7 +158,7 @@ async fn listen_and_serve(database: Database, auth: Auth, serve: Serve, dev: boo
     let published = published.map(Arc::new);
     let state = State {
         db: db.clone(),
-        verifier: Verifier { secret: secret.as_ref().map(Key::from), published: published.clone(), issuer, audience },
+        verifier: Verifier::new(secret.as_ref(), published.clone(), issuer, audience),
         cors: serve.cors,
         stopping: stopping.clone(),
         limits: serve.body_limits,

@@ -16,7 +16,7 @@ use poem::{
 use serde_json::{Value, json};
 use todo_api::{
     api,
-    auth::{Key, Verifier},
+    auth::Verifier,
     config::{self, Auth, Database, Serve, Settings},
     db::Db,
     http::{
@@ -48,12 +48,7 @@ fn settings(name: &str, value: &str) -> Settings {
 
 fn verifier(settings: &mut Settings) -> Verifier {
     let Auth { signer, published } = Auth::read(settings).unwrap();
-    Verifier {
-        secret: signer.secret.as_ref().map(Key::from),
-        published: published.map(Arc::new),
-        issuer: signer.issuer,
-        audience: signer.audience,
-    }
+    Verifier::new(signer.secret.as_ref(), published.map(Arc::new), signer.issuer, signer.audience)
 }
 
 /// A request, and the status of all its answers.
@@ -193,44 +188,52 @@ fn request(server: Server) {
     mem::forget(server);
 }
 
-struct Token {
+/// Tokens to verify: each once, or the only one again and again.
+struct Tokens {
     runtime: Runtime,
     verifier: Verifier,
-    text: String,
+    texts: Vec<String>,
 }
 
-impl Token {
+impl Tokens {
     fn by_secret() -> Self {
-        Self::known(settings("--better-auth-secret", SECRET), token(SECRET))
+        let texts = (0..WARM_UP + calls())
+            .map(|id| SigningKey::secret(SECRET).token(&json!({ "sub": "alice", "exp": now() + 3600, "jti": id })));
+        Self::warm(settings("--better-auth-secret", SECRET), texts.collect())
     }
 
-    fn by_published_key() -> Self {
+    fn by_secret_again() -> Self {
+        Self::warm(settings("--better-auth-secret", SECRET), vec![token(SECRET)])
+    }
+
+    fn by_published_key_again() -> Self {
         let key = SigningKey::generate("EdDSA", "1");
         let issuer = Issuer::start(Reply::keys([&key]));
-        Self::known(settings("--better-auth-url", issuer.url()), key.token(&issuer.claims("alice")))
+        Self::warm(settings("--better-auth-url", issuer.url()), vec![key.token(&issuer.claims("alice"))])
     }
 
-    fn known(mut settings: Settings, text: String) -> Self {
-        let token = Self { runtime: runtime(), verifier: verifier(&mut settings), text };
-        token.verify(WARM_UP);
-        token
+    fn warm(mut settings: Settings, texts: Vec<String>) -> Self {
+        let tokens = Self { runtime: runtime(), verifier: verifier(&mut settings), texts };
+        tokens.verify(0, WARM_UP);
+        tokens
     }
 
-    fn verify(&self, times: usize) {
+    fn verify(&self, from: usize, times: usize) {
         self.runtime.block_on(async {
-            for _ in 0..times {
-                black_box(self.verifier.verify(&self.text).await).unwrap();
+            for text in self.texts.iter().cycle().skip(from).take(times) {
+                black_box(self.verifier.verify(text).await).unwrap();
             }
         });
     }
 }
 
 #[library_benchmark]
-#[bench::hs256(Token::by_secret())]
-#[bench::eddsa_again(Token::by_published_key())]
-fn verify(token: Token) {
-    token.verify(calls());
-    mem::forget(token);
+#[bench::hs256(Tokens::by_secret())]
+#[bench::hs256_again(Tokens::by_secret_again())]
+#[bench::eddsa_again(Tokens::by_published_key_again())]
+fn verify(tokens: Tokens) {
+    tokens.verify(WARM_UP, calls());
+    mem::forget(tokens);
 }
 
 library_benchmark_group!(name = cost, benchmarks = [request, verify]);

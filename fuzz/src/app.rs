@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use todo_api::{
     api,
-    auth::{Key, Secret, Verifier},
+    auth::{Secret, Verifier},
     config::DEFAULT_BODY_LIMIT,
     db::{Db, Lanes},
     http::{
@@ -67,7 +67,7 @@ impl App {
         let secret = Secret::new(SECRET.to_owned()).unwrap();
         let state = State {
             db: db.clone(),
-            verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
+            verifier: Verifier::new(Some(&secret), None, None, None),
             cors: Cors::of(vec![HeaderValue::from_static("https://app.example.com")]),
             stopping: Stopping::default(),
             limits: BodyLimits { size: DEFAULT_BODY_LIMIT, time: Duration::from_mins(1) },

@@ -10,7 +10,7 @@ use crate::token::{KEYS, SIGNED, keys, runtime};
 
 static STATE: LazyLock<(Runtime, Arc<todo_api::auth::Jwks>, Verifier)> = LazyLock::new(|| {
     let keys = Arc::new(keys());
-    let verifier = Verifier { secret: None, published: Some(keys.clone()), issuer: None, audience: None };
+    let verifier = Verifier::new(None, Some(keys.clone()), None, None);
     (runtime(), keys, verifier)
 });
 

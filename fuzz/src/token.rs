@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::LazyLock, time::Duration};
 use api_tests::{SECRET, SigningKey, now};
 use rustls::RootCertStore;
 use serde_json::Value;
-use todo_api::auth::{Freshness, Jwks, Key, Secret, Verifier};
+use todo_api::auth::{Freshness, Jwks, Secret, Verifier};
 use tokio::runtime::{Builder, Runtime};
 
 /// Leeway of the server's clock, and some seconds in which a check may run.
@@ -20,12 +20,9 @@ pub(crate) static SIGNED: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("t
 static STATE: LazyLock<(Runtime, Verifier)> = LazyLock::new(|| {
     let keys = keys();
     keys.take(KEYS.to_string().into_bytes()).unwrap();
-    let verifier = Verifier {
-        secret: Some(Key::from(&Secret::new(SECRET.to_owned()).unwrap())),
-        published: Some(keys.into()),
-        issuer: Some(ORIGIN.to_owned()),
-        audience: Some(ORIGIN.to_owned()),
-    };
+    let secret = Secret::new(SECRET.to_owned()).unwrap();
+    let origin = || Some(ORIGIN.to_owned());
+    let verifier = Verifier::new(Some(&secret), Some(keys.into()), origin(), origin());
     (runtime(), verifier)
 });
 

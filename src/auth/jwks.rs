@@ -37,13 +37,18 @@ use std::{
 
 use jsonwebtoken::{Algorithm, jwk::Jwk};
 use poem::http::Uri;
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::sync::Cache;
 use rustls::RootCertStore;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Key, TokenError, User, fetch::Source, key};
+use super::{
+    TokenError,
+    fetch::Source,
+    key::{self, Key},
+    verified::{Bytes, VerifiedTokens},
+};
 use crate::telemetry::{self, traces};
 
 /// Unknown keys cause on average at most one fetch in this time…
@@ -57,8 +62,6 @@ const GATHER: Duration = Duration::from_millis(200);
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// Bytes of the cached ids of unknown keys.
 const UNKNOWN_BYTES: u64 = 256 * 1024;
-/// Bytes of the cached verified tokens: about ten thousand tokens.
-const VERIFIED_BYTES: u64 = 8 * 1024 * 1024;
 /// Pause after a failed periodic fetch if there are no valid keys.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 /// Pause after a failed periodic fetch if there are valid keys.
@@ -82,22 +85,14 @@ pub struct Jwks {
     current: RwLock<Option<(Arc<KeySet>, Instant)>>,
     turn: Arc<Mutex<Turn>>,
     /// The keys that a fetch did not find, with the time of that fetch.
-    unknown: Cache<Box<str>, Instant, KeyLength>,
+    unknown: Cache<Box<str>, Instant, Bytes>,
 }
 
-/// A set of keys, and the tokens verified with it. They are dropped together, so no token outlives its key.
+/// A set of keys, and the tokens verified with it.
 pub(super) struct KeySet {
     document: Vec<u8>,
     keys: Vec<(Option<String>, Key)>,
-    verified: Cache<Box<str>, Verified, KeyLength>,
-}
-
-/// The claims of a token with a valid signature.
-#[derive(Clone)]
-pub(super) struct Verified {
-    pub(super) user: User,
-    /// `exp`, in seconds since 1970.
-    pub(super) expires: f64,
+    pub(super) verified: VerifiedTokens,
 }
 
 /// The state of the fetches. The task that holds its lock may fetch.
@@ -127,7 +122,7 @@ impl Jwks {
             freshness,
             current: RwLock::default(),
             turn: Arc::new(Mutex::new(Turn { last: None, paid: Instant::now() })),
-            unknown: Cache::with_weighter(100, UNKNOWN_BYTES, KeyLength),
+            unknown: Cache::with_weighter(100, UNKNOWN_BYTES, Bytes),
         })
     }
 
@@ -205,7 +200,7 @@ impl Jwks {
     }
 
     /// The newest set, unless it has expired.
-    fn current(&self) -> Option<Arc<KeySet>> {
+    pub(super) fn current(&self) -> Option<Arc<KeySet>> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         current.as_ref().filter(|(_, at)| at.elapsed() < self.freshness.stale).map(|(keys, _)| keys.clone())
     }
@@ -291,7 +286,7 @@ impl KeySet {
             serde_json::from_value::<Jwk>(jwk).ok()
         });
         let keys = jwks.filter_map(|jwk| Some((jwk.common.key_id.clone(), Key::published(&jwk)?))).collect();
-        Ok(Self { document, keys, verified: Cache::with_weighter(100, VERIFIED_BYTES, KeyLength) })
+        Ok(Self { document, keys, verified: VerifiedTokens::new() })
     }
 
     fn has(&self, id: Option<&str>) -> bool {
@@ -309,30 +304,11 @@ impl KeySet {
             (Some(_), Some(_)) => Err(id.map_or(TokenError::Missing("kid"), |_| TokenError::SeveralKeys)),
         }
     }
-
-    /// The claims of the token, if this set has verified it before.
-    pub(super) fn verified(&self, token: &str) -> Option<Verified> {
-        self.verified.get(token)
-    }
-
-    /// Caches a verified token.
-    pub(super) fn remember(&self, token: &str, verified: Verified) {
-        self.verified.insert(token.into(), verified);
-    }
 }
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.keys.iter().map(|(id, key)| (id.as_deref().unwrap_or("-"), key.algorithm));
         f.debug_map().entries(keys).finish()
-    }
-}
-
-#[derive(Debug, Clone)]
-struct KeyLength;
-
-impl<T> Weighter<Box<str>, T> for KeyLength {
-    fn weight(&self, key: &Box<str>, _: &T) -> u64 {
-        u64::try_from(key.len()).unwrap_or(u64::MAX).max(1)
     }
 }

@@ -59,13 +59,11 @@ impl Secret {
 }
 
 /// A key for one algorithm (RFC 8725, section 3.1).
-#[derive(Clone)]
-pub struct Key {
+pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     kind: Kind,
 }
 
-#[derive(Clone)]
 enum Kind {
     /// Prepared once: jsonwebtoken would prepare it again for each token, which takes as long as the verification.
     Secret(Box<hmac::Key>),

@@ -4,6 +4,7 @@ mod fetch;
 mod jwks;
 mod key;
 mod token;
+mod verified;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::{
     jwks::{Freshness, Jwks},
-    key::{InvalidSecret, Key, Secret},
+    key::{InvalidSecret, Secret},
     token::{TokenError, Verifier, check_subject, sign},
 };
 

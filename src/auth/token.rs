@@ -13,7 +13,11 @@ use serde::{
     de::{self, DeserializeOwned, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor},
 };
 
-use super::{Jwks, Key, Secret, User, jwks::Verified, key};
+use super::{
+    Jwks, Secret, User,
+    key::{self, Key},
+    verified::{Verified, VerifiedTokens},
+};
 
 /// Seconds by which the clocks of the auth server and of this server may differ.
 const LEEWAY: f64 = 30.0;
@@ -23,14 +27,11 @@ const SUBJECT_MAX: usize = 255;
 /// Verifies tokens: HS256 with the secret, other algorithms with the published keys.
 #[derive(Debug)]
 pub struct Verifier {
-    /// The secret shared with the auth server.
-    pub secret: Option<Key>,
-    /// The keys that the auth server publishes.
-    pub published: Option<Arc<Jwks>>,
-    /// The required `iss`; `None` means any.
-    pub issuer: Option<String>,
-    /// The required `aud`, alone or in a list; `None` means any.
-    pub audience: Option<String>,
+    /// The secret shared with the auth server, and the tokens verified with it.
+    secret: Option<(Key, VerifiedTokens)>,
+    published: Option<Arc<Jwks>>,
+    issuer: Option<String>,
+    audience: Option<String>,
 }
 
 /// Why a token is rejected. An error names a claim only if the signature is valid.
@@ -210,12 +211,28 @@ fn check_audience(member: Member, expected: Option<&String>) -> Result<(), Token
 }
 
 impl Verifier {
+    /// Verifies tokens with the secret shared with the auth server, and with the keys that it publishes. The tokens must
+    /// have this `iss`, and this `aud`, alone or in a list; `None` means any.
+    #[must_use]
+    pub fn new(
+        secret: Option<&Secret>,
+        published: Option<Arc<Jwks>>,
+        issuer: Option<String>,
+        audience: Option<String>,
+    ) -> Self {
+        let secret = secret.map(|secret| (Key::from(secret), VerifiedTokens::new()));
+        Self { secret, published, issuer, audience }
+    }
+
     /// Verifies a token, and returns its user.
     ///
     /// # Errors
     ///
     /// [`TokenError`] for the first rule that the token breaks.
     pub async fn verify(&self, token: &str) -> Result<User, TokenError> {
+        if let Some(verified) = self.verified(token) {
+            return in_time(verified.expires).map(|()| verified.user);
+        }
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, payload) = message.split_once('.').ok_or(TokenError::Malformed)?;
         let header: JoseHeader = decode(header)?;
@@ -232,27 +249,29 @@ impl Verifier {
         let algorithm = text("alg", header.alg)?.ok_or(TokenError::Missing("alg"))?;
         let refused = TokenError::Wrong("alg", "is not an algorithm that this server accepts");
         let algorithm = key::eddsa(&algorithm).parse().map_err(|_| refused)?;
-        let verify = |key: &Key| {
+        let verify = |key: &Key, tokens: &VerifiedTokens| {
             if !key.signed(message, signature) {
                 return Err(TokenError::Signature);
             }
-            self.accept(decode(payload)?)
+            let verified = self.accept(decode(payload)?)?;
+            tokens.insert(token, verified.clone());
+            Ok(verified.user)
         };
         match (algorithm, &self.secret, &self.published) {
-            (Algorithm::HS256, Some(secret), _) => Ok(verify(secret)?.user),
+            (Algorithm::HS256, Some((secret, tokens)), _) => verify(secret, tokens),
             (Algorithm::EdDSA | Algorithm::ES256 | Algorithm::RS256 | Algorithm::PS256, _, Some(published)) => {
                 let id = id.as_deref();
                 let keys = published.keys_with(id).await?;
-                // Verifying a public-key signature takes about twenty times as long as this lookup.
-                if let Some(verified) = keys.verified(token) {
-                    return in_time(verified.expires).map(|()| verified.user);
-                }
-                let verified = verify(keys.find(id, algorithm)?)?;
-                keys.remember(token, verified.clone());
-                Ok(verified.user)
+                verify(keys.find(id, algorithm)?, &keys.verified)
             }
             _ => Err(refused),
         }
+    }
+
+    /// The claims of a token that was verified before, with keys that are still valid.
+    fn verified(&self, token: &str) -> Option<Verified> {
+        let secret = self.secret.as_ref().and_then(|(_, tokens)| tokens.get(token));
+        secret.or_else(|| self.published.as_ref()?.current()?.verified.get(token))
     }
 
     fn accept(&self, claims: Claims) -> Result<Verified, TokenError> {

@@ -249,16 +249,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
-        api,
-        auth::{Key, Secret},
-    };
+    use crate::{api, auth::Secret};
 
     #[tokio::test]
     async fn a_panic_is_answered_as_an_internal_error_without_its_message() {
         let secret = Secret::new("0kP2xV7mQ4tY9sW1cR6eU3iA8oL5zN+b".to_owned()).unwrap();
         let shared = Shared {
-            verifier: Verifier { secret: Some(Key::from(&secret)), published: None, issuer: None, audience: None },
+            verifier: Verifier::new(Some(&secret), None, None, None),
             limits: BodyLimits { size: 1, time: Duration::MAX },
             rates: RateLimits::default(),
             contract: Contract::of(api::document(api::DEFAULT_SERVER, Version::V3_1).unwrap()).unwrap(),

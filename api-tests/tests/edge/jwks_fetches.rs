@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Answer, Issuer, Reply, Server, now, sign};
+use api_tests::{Answer, Issuer, Reply, SECRET, Server, SigningKey, now, sign};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::{
     ServerConfig,
@@ -187,15 +187,17 @@ fn a_removed_key_is_rejected_together_with_its_cached_tokens() {
 
 #[test]
 fn a_cached_token_expires() {
-    let key = key("1");
-    let issuer = Issuer::start(Reply::keys([&key]));
-    let server = server(&issuer, &[]);
-    let mut claims = issuer.claims("alice");
-    // The leeway is 30 seconds.
-    claims["exp"] = (now() - 27).into();
-    let token = key.token(&claims);
-    assert_eq!(ask(&server, &token).status, 200);
-    assert_eq!(refusal(&server, &token), "401 token_expired");
+    let (published, secret) = (key("1"), SigningKey::secret(SECRET));
+    let issuer = Issuer::start(Reply::keys([&published]));
+    let server = server(&issuer, &[("BETTER_AUTH_SECRET", SECRET)]);
+    for key in [published, secret] {
+        let mut claims = issuer.claims("alice");
+        // The leeway is 30 seconds.
+        claims["exp"] = (now() - 27).into();
+        let token = key.token(&claims);
+        assert_eq!(ask(&server, &token).status, 200);
+        assert_eq!(refusal(&server, &token), "401 token_expired");
+    }
 }
 
 #[test]
