@@ -3,12 +3,17 @@
 use tokio::{net::lookup_host, time::timeout};
 use tokio_postgres::{Client, Config, Error, config::Host};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{connection::Connection, sqlstate::on_connect, tls};
 use crate::db::{DbError, url::PostgresServer};
 
 /// The port of a host without one.
 const DEFAULT_PORT: u16 = 5432;
+
+/// The task that sends the statements of a connection and receives their answers. It ends with the connection, or when
+/// this is dropped.
+pub(super) type Driver = AbortOnDropHandle<Result<(), Error>>;
 
 /// Connects to a server.
 #[derive(Clone)]
@@ -29,12 +34,12 @@ impl Connector {
         Ok(Self { server, tls })
     }
 
-    /// Connects to the first host that accepts it. Also returns the future that drives the connection and ends with it.
+    /// Connects to the first host that accepts it.
     ///
     /// # Errors
     ///
     /// The errors of all hosts: [`DbError::Refused`] if no retry can fix any of them, else [`DbError::Unavailable`].
-    pub(super) async fn connect(&self) -> Result<(Client, impl Future<Output = Result<(), Error>> + use<>), DbError> {
+    pub(super) async fn connect(&self) -> Result<(Client, Driver), DbError> {
         let (mut reasons, mut lasting) = (Vec::new(), true);
         for host in &self.server.hosts {
             for config in self.addresses(host).await {
@@ -63,18 +68,16 @@ impl Connector {
 
     /// Connects to one address. The time limit includes TLS and authentication: a host may accept the connection and
     /// then send nothing.
-    async fn connect_to(
-        &self,
-        config: Config,
-    ) -> Result<(Client, impl Future<Output = Result<(), Error>> + use<>), DbError> {
+    async fn connect_to(&self, config: Config) -> Result<(Client, Driver), DbError> {
         match timeout(self.server.connect_timeout, config.connect(self.tls.clone())).await {
-            Ok(connected) => connected.map_err(|error| on_connect(&error)),
+            Ok(Ok((client, connection))) => Ok((client, Driver::new(tokio::spawn(connection)))),
+            Ok(Err(error)) => Err(on_connect(&error)),
             Err(_) => Err(DbError::Unavailable("the server did not answer in time".to_owned())),
         }
     }
 
     /// As [`Connector::connect`], but returns a [`Connection`] of the pool.
-    pub(super) async fn open(&self) -> Result<(Connection, impl Future<Output = Result<(), Error>> + use<>), DbError> {
+    pub(super) async fn open(&self) -> Result<(Connection, Driver), DbError> {
         let (client, driver) = self.connect().await?;
         Ok((Connection::new(client, self.tls.clone()), driver))
     }

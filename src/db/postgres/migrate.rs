@@ -30,8 +30,7 @@ impl Postgres {
     /// Runs migrations on their own connection, in one transaction, with a lock that ends with it. So they also work
     /// through a pooler.
     pub(in crate::db) async fn migrate(&self, step: Step) -> Result<Migrations, DbError> {
-        let (client, driver) = self.connector.connect().await?;
-        let driver = tokio::spawn(driver);
+        let (client, _driver) = self.connector.connect().await?;
         let failed = |error| match on_statement(&error).end() {
             DbError::Unknown(text) => DbError::Unavailable(text),
             error => error,
@@ -47,7 +46,6 @@ impl Postgres {
         let outcome = migrate::take(step, &seaorm).await;
         let end = if outcome.is_ok() && step != Step::Status { "COMMIT" } else { "ROLLBACK" };
         session.0.execute(end, &[]).await.map_err(failed)?;
-        driver.abort();
         outcome
     }
 }

@@ -1,8 +1,6 @@
 //! A connection outside the pool, for commands.
 
-use tokio::task::JoinHandle;
-
-use super::{NO_TRANSACTION_TIMEOUT, Postgres, connection::Connection, decode};
+use super::{NO_TRANSACTION_TIMEOUT, Postgres, connect::Driver, connection::Connection, decode};
 use crate::db::{DbError, Row, Transaction, Values, statement::Bound};
 
 /// The beginning of a transaction, with its own limits instead of those of the role.
@@ -13,20 +11,14 @@ const LIMITS: &str = "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 
 #[derive(Debug)]
 pub(in crate::db) struct Session {
     connection: Connection,
-    driver: JoinHandle<Result<(), tokio_postgres::Error>>,
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
+    _driver: Driver,
 }
 
 impl Postgres {
     /// Connects.
     pub(in crate::db) async fn session(&self) -> Result<Session, DbError> {
         let (connection, driver) = self.connector.open().await?;
-        Ok(Session { connection, driver: tokio::spawn(driver) })
+        Ok(Session { connection, _driver: driver })
     }
 }
 

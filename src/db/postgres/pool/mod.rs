@@ -54,12 +54,11 @@ use tokio::{
     sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tokio_postgres::Error;
 
 use self::lease::Lease;
 use super::{
     Held, STATEMENT_TIMEOUT,
-    connect::Connector,
+    connect::{Connector, Driver},
     connection::{Connection, Outcome, READ_ONLY, SILENT},
     sqlstate::Failure,
 };
@@ -317,7 +316,7 @@ impl Pool {
         }
     }
 
-    /// Keeps one place connected: connects, drives the connection, and starts again when it is lost or retired.
+    /// Keeps one place connected: connects, watches the connection, and starts again when it is lost or retired.
     pub(super) async fn keep_connected(self: Arc<Self>, connector: Connector) {
         let mut failed = false;
         loop {
@@ -337,12 +336,16 @@ impl Pool {
             drop(pause);
             failed = attempt.is_err();
             match attempt {
-                Ok((connection, driver)) => {
-                    let (connection, mut driver) = (Arc::new(connection), Box::pin(driver));
+                Ok((connection, mut driver)) => {
+                    let connection = Arc::new(connection);
                     self.join(&connection);
                     let retired = tokio::select! {
                         end = &mut driver => {
-                            let cause = end.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string());
+                            let cause = match end {
+                                Ok(Ok(())) => "it was closed".to_owned(),
+                                Ok(Err(error)) => error.to_string(),
+                                Err(panic) => panic.to_string(),
+                            };
                             self.outage.report(&cause);
                             false
                         }
@@ -371,9 +374,9 @@ impl Pool {
         }
     }
 
-    /// Drives a connection until the database has answered its change, however long that takes. Returns when one more
+    /// Keeps a connection until the database has answered its change, however long that takes. Returns when one more
     /// may be set aside, or when it has ended.
-    async fn set_aside(&self, mut driver: impl Future<Output = Result<(), Error>> + Send + Unpin + 'static) {
+    async fn set_aside(&self, mut driver: Driver) {
         tokio::select! {
             biased;
             _ = &mut driver => {}
