@@ -165,8 +165,12 @@ impl Shared {
                 break;
             }
             lines = rest;
-            self.lock().writes += 1;
-            self.changed.notify_all();
+            let mut queue = self.lock();
+            queue.writes += 1;
+            // Only the end waits for a write.
+            if queue.closing {
+                self.changed.notify_all();
+            }
         }
         lines.split_inclusive(|byte| *byte == b'\n').count()
     }
