@@ -61,7 +61,7 @@ const GATHER: Duration = Duration::from_millis(200);
 /// How long a key stays unknown, unless a fetch finds it.
 const UNKNOWN_FOR: Duration = Duration::from_secs(30);
 /// Bytes of the cached ids of unknown keys.
-const UNKNOWN_BYTES: u64 = 256 * 1024;
+const UNKNOWN_BYTES: u64 = 1024 * 1024;
 /// Pause after a failed periodic fetch if there are no valid keys.
 const RETRY_WITHOUT_KEYS: Duration = Duration::from_secs(2);
 /// Pause after a failed periodic fetch if there are valid keys.

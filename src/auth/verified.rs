@@ -9,10 +9,13 @@ use super::User;
 
 /// Bytes of the cached tokens: about ten thousand signed with a public key, or twice as many with the secret.
 const LIMIT: u64 = 8 * 1024 * 1024;
+/// Number of entries by which a cache chooses how many parts it has, each with a lock of its own.
+const ENTRIES: usize = 1000;
 /// Bytes of an entry of a cache besides its key, roughly.
 const ENTRY: u64 = 128;
 
-/// The claims of a token with a valid signature that later requests with it need.
+/// The claims of a token with a valid signature that later requests with it need. `nbf` and `iat` are not among them:
+/// they were in the past at the first request.
 #[derive(Clone)]
 pub(super) struct Verified {
     pub(super) user: User,
@@ -25,7 +28,7 @@ pub(super) struct VerifiedTokens(Cache<Box<str>, Verified, Bytes>);
 
 impl VerifiedTokens {
     pub(super) fn new() -> Self {
-        Self(Cache::with_weighter(100, LIMIT, Bytes))
+        Self(Cache::with_weighter(ENTRIES, LIMIT, Bytes))
     }
 
     /// The claims of the token, if it was verified before.

@@ -17,12 +17,12 @@ use tokio::sync::oneshot::{self, Receiver, Sender};
 /// wait, in order of arrival.
 pub(super) struct Turns<K> {
     bound: usize,
-    /// The queues of the keys that have a change in the database. Nearly all are empty: no change waits.
+    /// The queues of the keys of which a change has a turn. Nearly all are empty: no change waits.
     queues: Mutex<HashMap<K, Queue>>,
 }
 
 struct Queue {
-    /// Changes that may still begin at once.
+    /// Number of further changes that need not wait.
     free: usize,
     /// Changes that wait. Some may have given up.
     waiting: VecDeque<Sender<()>>,

@@ -24,7 +24,7 @@
 //!              └── a change was sent on it: set aside until the database answers
 //! ```
 //!
-//! The place connects again at once: the connection that is set aside continues in its own task. At most as many
+//! The place connects again at once: another task waits for the connection that is set aside. At most as many
 //! connections are set aside as the lane of changes has places. After that, a place waits for its old connection to
 //! end. So the lane shrinks, until the pool sends no more changes.
 //!
@@ -344,7 +344,8 @@ impl Pool {
                             let cause = match end {
                                 Ok(Ok(())) => "it was closed".to_owned(),
                                 Ok(Err(error)) => error.to_string(),
-                                Err(panic) => panic.to_string(),
+                                // The panic itself is logged, without its message, which may quote data.
+                                Err(_) => "its task panicked".to_owned(),
                             };
                             self.outage.report(&cause);
                             false
