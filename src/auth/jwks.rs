@@ -47,7 +47,7 @@ use super::{
     TokenError,
     fetch::Source,
     key::{self, Key},
-    verified::{Bytes, VerifiedTokens},
+    verified::{ByteWeighter, VerifiedTokens},
 };
 use crate::telemetry::{self, traces};
 
@@ -85,7 +85,7 @@ pub struct Jwks {
     current: RwLock<Option<(Arc<KeySet>, Instant)>>,
     turn: Arc<Mutex<Turn>>,
     /// The keys that a fetch did not find, with the time of that fetch.
-    unknown: Cache<Box<str>, Instant, Bytes>,
+    unknown: Cache<Box<str>, Instant, ByteWeighter>,
 }
 
 /// A set of keys, and the tokens verified with it.
@@ -122,7 +122,7 @@ impl Jwks {
             freshness,
             current: RwLock::default(),
             turn: Arc::new(Mutex::new(Turn { last: None, paid: Instant::now() })),
-            unknown: Cache::with_weighter(100, UNKNOWN_BYTES, Bytes),
+            unknown: Cache::with_weighter(100, UNKNOWN_BYTES, ByteWeighter),
         })
     }
 

@@ -24,11 +24,11 @@ pub(super) struct Verified {
 }
 
 /// The tokens that a key, or a set of keys, has verified. It is dropped with the keys, so no token outlives its key.
-pub(super) struct VerifiedTokens(Cache<Box<str>, Verified, Bytes>);
+pub(super) struct VerifiedTokens(Cache<Box<str>, Verified, ByteWeighter>);
 
 impl VerifiedTokens {
     pub(super) fn new() -> Self {
-        Self(Cache::with_weighter(ENTRIES, LIMIT, Bytes))
+        Self(Cache::with_weighter(ENTRIES, LIMIT, ByteWeighter))
     }
 
     /// The claims of the token, if it was verified before.
@@ -50,9 +50,9 @@ impl fmt::Debug for VerifiedTokens {
 
 /// Weighs an entry of a cache by its bytes, roughly.
 #[derive(Debug, Clone)]
-pub(super) struct Bytes;
+pub(super) struct ByteWeighter;
 
-impl<T> Weighter<Box<str>, T> for Bytes {
+impl<T> Weighter<Box<str>, T> for ByteWeighter {
     fn weight(&self, key: &Box<str>, _: &T) -> u64 {
         ENTRY + u64::try_from(key.len()).unwrap_or(u64::MAX - ENTRY)
     }

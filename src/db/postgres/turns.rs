@@ -5,27 +5,26 @@
 //! see `Pool::lost`). Turns are given in order of arrival.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::HashMap,
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::oneshot::{self, Receiver, Sender};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A limit on the changes with the same key (a row or a tenant) that may be in the database at a time. Further ones
 /// wait, in order of arrival.
 pub(super) struct Turns<K> {
     bound: usize,
-    /// The queues of the keys of which a change has a turn. Nearly all are empty: no change waits.
+    /// The keys of the changes that have a turn or wait for one. A queue is removed with its last change.
     queues: Mutex<HashMap<K, Queue>>,
 }
 
 struct Queue {
-    /// Number of further changes that need not wait.
-    free: usize,
-    /// Changes that wait. Some may have given up.
-    waiting: VecDeque<Sender<()>>,
+    turns: Arc<Semaphore>,
+    /// Changes that have a turn or wait for one.
+    changes: usize,
 }
 
 impl<K> fmt::Debug for Turns<K> {
@@ -41,48 +40,24 @@ impl<K: Eq + Hash + Clone> Turns<K> {
 
     /// Waits for a turn of this key.
     pub(super) async fn turn(self: &Arc<Self>, key: K) -> Turn<K> {
-        let waiting = self.enter(key.clone());
-        let mut turn = Turn { all: self.clone(), key, waiting };
-        if let Some(waiting) = &mut turn.waiting {
-            // The queue drops no sender before it has sent.
-            let _ = waiting.await;
-            turn.waiting = None;
-        }
+        // Counted before the wait, so that the queue stays, and uncounted by `Turn`'s drop, even if the caller goes
+        // away.
+        let (mut turn, turns) = self.enter(key);
+        // The semaphore is never closed.
+        turn.permit = turns.acquire_owned().await.ok();
         turn
     }
 
-    /// Takes a turn, or a place in the queue.
-    fn enter(&self, key: K) -> Option<Receiver<()>> {
+    fn enter(self: &Arc<Self>, key: K) -> (Turn<K>, Arc<Semaphore>) {
         let mut queues = self.lock();
-        let queue = queues.entry(key).or_insert_with(|| Queue { free: self.bound, waiting: VecDeque::new() });
-        if let Some(free) = queue.free.checked_sub(1) {
-            queue.free = free;
-            return None;
-        }
-        // Those that wait longest give up first. They must not fill the memory while the database does not answer.
-        while queue.waiting.front().is_some_and(Sender::is_closed) {
-            queue.waiting.pop_front();
-        }
-        let (sender, receiver) = oneshot::channel();
-        queue.waiting.push_back(sender);
-        Some(receiver)
+        let new = || Queue { turns: Arc::new(Semaphore::new(self.bound)), changes: 0 };
+        let queue = queues.entry(key.clone()).or_insert_with(new);
+        queue.changes += 1;
+        (Turn { all: self.clone(), key, permit: None }, queue.turns.clone())
     }
+}
 
-    /// Gives a turn to the next change of this key.
-    fn leave(&self, key: &K) {
-        let mut queues = self.lock();
-        let Entry::Occupied(mut queue) = queues.entry(key.clone()) else { return };
-        while let Some(next) = queue.get_mut().waiting.pop_front() {
-            if next.send(()).is_ok() {
-                return;
-            }
-        }
-        queue.get_mut().free += 1;
-        if queue.get().free == self.bound {
-            queue.remove();
-        }
-    }
-
+impl<K> Turns<K> {
     fn lock(&self) -> MutexGuard<'_, HashMap<K, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,23 +65,22 @@ impl<K: Eq + Hash + Clone> Turns<K> {
 
 /// A change that waits for its turn or has it. Dropping it gives the turn to the next one.
 #[derive(Debug)]
-pub(super) struct Turn<K: Eq + Hash + Clone> {
+pub(super) struct Turn<K: Eq + Hash> {
     all: Arc<Turns<K>>,
     key: K,
-    /// The place in the queue, before the turn has come.
-    waiting: Option<Receiver<()>>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<K: Eq + Hash + Clone> Drop for Turn<K> {
+impl<K: Eq + Hash> Drop for Turn<K> {
     fn drop(&mut self) {
-        if let Some(waiting) = &mut self.waiting {
-            waiting.close();
-            if waiting.try_recv().is_err() {
-                // The queue skips it.
-                return;
+        drop(self.permit.take());
+        let mut queues = self.all.lock();
+        if let Some(queue) = queues.get_mut(&self.key) {
+            queue.changes -= 1;
+            if queue.changes == 0 {
+                queues.remove(&self.key);
             }
         }
-        self.all.leave(&self.key);
     }
 }
 
@@ -159,6 +133,6 @@ mod tests {
         for _ in 0..100 {
             assert!(turns.turn(1).now_or_never().is_none());
         }
-        assert_eq!(turns.lock()[&1].waiting.len(), 1);
+        assert_eq!(turns.lock()[&1].changes, 1);
     }
 }
