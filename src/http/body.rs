@@ -116,7 +116,7 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Prob
     let limits = Context::of(request)?.limits();
     let too_large = || Problem::payload_too_large(limits.size);
     let close = |problem: Problem| problem.with_header(header::CONNECTION, HeaderValue::from_static("close"));
-    let declared = request.header(header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: usize| length > limits.size) {
         return Err(too_large());
     }

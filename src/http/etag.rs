@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use poem::{
     Request,
-    http::{HeaderValue, header::IF_NONE_MATCH},
+    http::{
+        HeaderName, HeaderValue,
+        header::{IF_MATCH, IF_NONE_MATCH},
+    },
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -85,6 +88,8 @@ const CONDITION: &str = r#"^(\*|[ \t,]*(W/)?"[!#-~\x80-\xff]*"([ \t]*,[ \t]*((W/
 const RULE: &str = r#"must be * or a list of entity tags, such as "1" or "1", "2""#;
 
 impl HeaderField for IfMatch {
+    const NAME: HeaderName = IF_MATCH;
+
     fn schema() -> MetaSchema {
         condition_schema()
     }
@@ -98,6 +103,8 @@ impl HeaderField for IfMatch {
 }
 
 impl HeaderField for IfNoneMatch {
+    const NAME: HeaderName = IF_NONE_MATCH;
+
     fn schema() -> MetaSchema {
         condition_schema()
     }
@@ -111,7 +118,7 @@ impl HeaderField for IfNoneMatch {
 /// matches nothing, so the server sends the document again, which does no harm.
 #[must_use]
 pub(super) fn is_known(request: &Request, opaque: &str) -> bool {
-    let Some(value) = headers::value(request, IF_NONE_MATCH.as_str()) else { return false };
+    let Some(value) = headers::value(request, &IF_NONE_MATCH) else { return false };
     condition(&value).is_ok_and(|tags| tags.is_none_or(|tags| tags.iter().any(|tag| tag.opaque == opaque.as_bytes())))
 }
 

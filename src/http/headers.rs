@@ -1,6 +1,9 @@
 //! Optional request headers. The server rejects malformed ones instead of ignoring them.
 
-use poem::{Request, RequestBody, http::HeaderValue};
+use poem::{
+    Request, RequestBody,
+    http::{HeaderName, HeaderValue},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaParamIn, MetaSchema, MetaSchemaRef},
@@ -10,6 +13,9 @@ use super::problem::{Code, Problem};
 
 /// The type of a header's value.
 pub trait HeaderField: Sized + Send {
+    /// The name of the header, which an operation repeats for the document.
+    const NAME: HeaderName;
+
     /// The example in the document.
     fn schema() -> MetaSchema;
 
@@ -22,7 +28,7 @@ pub trait HeaderField: Sized + Send {
 }
 
 /// The value of a header, with its lines joined by a comma.
-pub(crate) fn value(request: &Request, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn value(request: &Request, name: &HeaderName) -> Option<Vec<u8>> {
     let lines: Vec<_> = request.headers().get_all(name).iter().map(HeaderValue::as_bytes).collect();
     (!lines.is_empty()).then(|| lines.join(&b", "[..]))
 }
@@ -50,7 +56,7 @@ impl<'a, T: HeaderField> ApiExtractor<'a> for OptionalHeader<T> {
         _: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let Some(value) = value(request, options.name) else { return Ok(Self(None)) };
+        let Some(value) = value(request, &T::NAME) else { return Ok(Self(None)) };
         let refuse = |rule| Problem::because(Code::MalformedRequest, format!("the header {} {rule}", options.name));
         Ok(Self(Some(T::parse(&value).map_err(refuse)?)))
     }

@@ -1,5 +1,6 @@
 //! The header `Idempotency-Key`.
 
+use poem::http::HeaderName;
 use poem_openapi::registry::MetaSchema;
 
 use crate::http::HeaderField;
@@ -13,6 +14,8 @@ const PATTERN: &str = r#"^([!#-~][!-~]{0,254}|"([!#-\[\]-~]|\\["\\]){1,255}")$"#
 const RULE: &str = "must be one key of 1 to 255 visible ASCII characters, such as a UUID";
 
 impl HeaderField for IdempotencyKey {
+    const NAME: HeaderName = HeaderName::from_static("idempotency-key");
+
     fn schema() -> MetaSchema {
         MetaSchema {
             min_length: Some(1),

@@ -1,10 +1,10 @@
 //! The caller's place in a trace: `traceparent` and `tracestate` (W3C Trace Context, level 1).
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
-use poem::http::HeaderMap;
+use poem::http::{HeaderMap, HeaderName};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The span of the caller, if there is exactly one `traceparent`, and it is valid.
 pub(super) fn span(headers: &HeaderMap) -> Option<SpanContext> {
@@ -86,10 +86,10 @@ mod tests {
 
     #[test]
     fn the_headers_count_only_together() {
-        let headers = |values: &[(&'static str, &str)]| {
+        let headers = |values: &[(HeaderName, &str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in values {
-                headers.append(*name, value.parse().unwrap());
+                headers.append(name, value.parse().unwrap());
             }
             headers
         };
