@@ -1,5 +1,7 @@
 //! Path parameters.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -45,11 +47,54 @@ impl<'a, T: ParseFromParameter> ApiExtractor<'a> for PathParameter<T> {
         options: ExtractParamOptions<T>,
     ) -> poem::Result<Self> {
         let template = Context::of(request)?.template().unwrap_or_default();
-        let is_it = |segment: &str| segment.strip_prefix('{').and_then(|it| it.strip_suffix('}')) == Some(options.name);
-        let segments = template.split('/').zip(request.uri().path().split('/'));
-        let value = segments.into_iter().find_map(|(name, value)| is_it(name).then_some(value)).unwrap_or_default();
-        T::parse_from_parameter(&percent_decode_str(value).decode_utf8_lossy())
+        let value = value(template, request.uri().path(), options.name).unwrap_or_default();
+        T::parse_from_parameter(&decode(value))
             .map(Self)
             .map_err(|error| ParsePathError { name: options.name, reason: error.into_message() }.into())
+    }
+}
+
+/// The value of a parameter in a path that has this template.
+fn value<'a>(mut template: &str, mut path: &'a str, name: &str) -> Option<&'a str> {
+    loop {
+        let (literal, rest) = template.split_once('{')?;
+        let (parameter, rest) = rest.split_once('}')?;
+        let value = path.get(literal.len()..)?;
+        let (value, behind) = value.split_at(value.find('/').unwrap_or(value.len()));
+        if parameter == name {
+            return Some(value);
+        }
+        (template, path) = (rest, behind);
+    }
+}
+
+/// Decodes a value. Nearly all need no decoding, which takes longer than to look.
+fn decode(value: &str) -> Cow<'_, str> {
+    if value.contains('%') { percent_decode_str(value).decode_utf8_lossy() } else { value.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_has_the_value_at_its_place_in_the_path() {
+        for (template, path, name, expected) in [
+            ("/api/tasks/{id}", "/api/tasks/1", "id", Some("1")),
+            ("/api/tasks/{id}/complete", "/api/tasks/a%2Fb/complete", "id", Some("a%2Fb")),
+            ("/api/{user}/tasks/{id}", "/api/ann/tasks/1", "user", Some("ann")),
+            ("/api/{user}/tasks/{id}", "/api/ann/tasks/1", "id", Some("1")),
+            ("/api/tasks/{id}", "/api/tasks/1", "user", None),
+            ("/api/tasks", "/api/tasks", "id", None),
+        ] {
+            assert_eq!(value(template, path, name), expected, "{template} {path} {name}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_decoded_as_utf_8() {
+        for (sent, decoded) in [("a-1", "a-1"), ("%61b", "ab"), ("%C3%A9", "é"), ("%ff", "\u{fffd}"), ("%", "%")] {
+            assert_eq!(decode(sent), decoded);
+        }
     }
 }
