@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use serde_json::Number;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -81,10 +82,10 @@ impl Visit for Members {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        if value.is_finite() {
-            self.plain(field.name(), format_args!("{value:.3}"));
-        } else {
-            self.text(field.name(), &value.to_string());
+        // Not `{value:.3}`, which takes ten times as long.
+        match Number::from_f64((value * 1e3).round() / 1e3) {
+            Some(number) => self.plain(field.name(), format_args!("{number}")),
+            None => self.text(field.name(), &value.to_string()),
         }
     }
 
