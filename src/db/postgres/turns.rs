@@ -5,7 +5,7 @@
 //! see `Pool::lost`). Turns are given in order of arrival.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -65,20 +65,20 @@ impl<K> Turns<K> {
 
 /// A change that waits for its turn or has it. Dropping it gives the turn to the next one.
 #[derive(Debug)]
-pub(super) struct Turn<K: Eq + Hash> {
+pub(super) struct Turn<K: Eq + Hash + Clone> {
     all: Arc<Turns<K>>,
     key: K,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-impl<K: Eq + Hash> Drop for Turn<K> {
+impl<K: Eq + Hash + Clone> Drop for Turn<K> {
     fn drop(&mut self) {
         drop(self.permit.take());
         let mut queues = self.all.lock();
-        if let Some(queue) = queues.get_mut(&self.key) {
-            queue.changes -= 1;
-            if queue.changes == 0 {
-                queues.remove(&self.key);
+        if let Entry::Occupied(mut queue) = queues.entry(self.key.clone()) {
+            queue.get_mut().changes -= 1;
+            if queue.get().changes == 0 {
+                queue.remove();
             }
         }
     }
