@@ -1,8 +1,8 @@
 //! The pages, and the processing of every request before and after its operation.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{future::ready, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future::Either};
 use poem::{
     Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response,
     endpoint::{BoxEndpoint, make_sync},
@@ -104,14 +104,15 @@ fn page(endpoint: impl IntoEndpoint<Endpoint: 'static>) -> BoxEndpoint<'static> 
 impl Endpoint for App {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+    /// Not `async`, so that the future carries only what the second half needs.
+    fn call(&self, mut request: Request) -> impl Future<Output = poem::Result<Response>> {
         let started = Instant::now();
         let id = request_id(&request);
         let trace = RequestTrace::begin(request.method(), request.headers(), !HEALTH.contains(&request.uri().path()));
         let resource = self.routes.find(request.uri().path());
         let context = Arc::new(Context::new(self.shared.clone(), resource.map(Resource::template).cloned()));
         let method = request.method().clone();
-        let mut cors = self.cors.exchange(&method, request.headers());
+        let cors = self.cors.exchange(&method, request.headers());
         request.set_data(context.clone());
         if method == Method::HEAD {
             // The same answer. hyper leaves out its body (RFC 9110, section 9.3.2).
@@ -120,90 +121,93 @@ impl Endpoint for App {
 
         let address = self.shared.rates.limited_address(&request);
         let slashes = self.without_extra_slashes(request.uri().path());
-        let checked = message::check(&request);
-        let preflight = checked.is_ok().then(|| cors.preflight()).flatten();
-        let outcome = match (checked, resource) {
+        let known = |answer| Either::Left(ready(answer));
+        let work = match message::check(&request).map(|()| (cors.preflight(request.headers()), resource)) {
+            Err(problem) => known(Err(problem.into())),
+            Ok((Some(preflight), _)) => known(Ok(preflight)),
+            Ok((None, Some(resource))) => Either::Right(trace.within(resource.call(request))),
             // The options of the whole server (RFC 9110, section 9.3.7).
-            (Ok(()), None) if method == Method::OPTIONS && request.uri().path() == "*" => {
-                Ok(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
+            Ok((None, None)) if method == Method::OPTIONS && request.uri().path() == "*" => {
+                known(Ok(StatusCode::NO_CONTENT.with_header(header::ALLOW, METHODS).into_response()))
             }
-            (Ok(()), None) => Ok(Err(Problem::of(Code::RouteNotFound).into())),
-            (Ok(()), Some(resource)) => AssertUnwindSafe(trace.within(resource.call(request))).catch_unwind().await,
-            (Err(problem), _) => Ok(Err(problem.into())),
+            Ok((None, None)) => known(Err(Problem::of(Code::RouteNotFound).into())),
         };
-        let outcome = match outcome {
-            Ok(outcome) => outcome.map_err(Problem::from),
-            Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
-        };
-        let template = context.template();
-        let is_free = method == Method::OPTIONS || template.is_some_and(|path| HEALTH.contains(&path));
-        let outcome = match address {
-            // Only now is it certain that the token is not valid: the users behind an address share it with strangers.
-            Some(address) if !is_free && context.user().is_none() => context.anonymous(address).and(outcome),
-            _ => outcome,
-        };
-        let outcome = outcome.map_err(|problem| match slashes {
-            Some(path) if problem.code() == Code::RouteNotFound => {
-                Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}"))
-            }
-            _ => problem,
-        });
-        let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
-        let code = outcome.as_ref().err().map(Problem::code);
-        let mut response = match (preflight, outcome) {
-            (Some(response), _) | (None, Ok(response)) => response,
-            (None, Err(problem)) => match resource {
-                Some(resource) if problem.code() == Code::MethodNotAllowed => {
-                    other_method(problem, resource, method == Method::OPTIONS, &id)
-                }
-                _ => problem.respond(&id),
-            },
-        };
-
-        let headers = response.headers_mut();
-        cors.mark(headers);
-        if let Some(quota) = context.quota() {
-            quota.mark(headers);
-        }
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-        headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            headers.insert(X_REQUEST_ID, id);
-        }
-        let duration = started.elapsed();
-        // A preflight and `OPTIONS` are no refusals.
-        let code = code.filter(|code| response.status() == code.status());
-        if let Some(metrics) = telemetry::metrics() {
-            metrics.request(method.as_str(), template, response.status().as_str(), duration);
-            if let Some(code) = code {
-                metrics.refusals(&code.to_string(), 1);
-            }
-        }
-        let (trace_id, span_id) = trace.ids().unzip();
-        macro_rules! log {
-            ($level:ident) => {
-                tracing::$level!(
-                    target: "todo_api::request",
-                    method = method.as_str(),
-                    route = template.unwrap_or("-"),
-                    status = response.status().as_u16(),
-                    duration_ms = duration.as_secs_f64() * 1e3,
-                    request_id = id,
-                    trace_id = trace_id.map(tracing::field::display),
-                    span_id = span_id.map(tracing::field::display),
-                    user = context.user().map(tracing::field::display),
-                    cause,
-                )
+        let work = AssertUnwindSafe(work).catch_unwind();
+        async move {
+            let outcome = match work.await {
+                Ok(outcome) => outcome.map_err(Problem::from),
+                Err(_) => Err(Problem::internal(&"a panic, whose place is logged just before")),
             };
+            let template = context.template();
+            let is_free = method == Method::OPTIONS || template.is_some_and(|path| HEALTH.contains(&path));
+            let outcome = match address {
+                // Only now is it certain that the token is not valid: the users behind an address share it with strangers.
+                Some(address) if !is_free && context.user().is_none() => context.anonymous(address).and(outcome),
+                _ => outcome,
+            };
+            let outcome = outcome.map_err(|problem| match slashes {
+                Some(path) if problem.code() == Code::RouteNotFound => {
+                    Problem::because(Code::RouteNotFound, format!("the path has a slash too many: use {path}"))
+                }
+                _ => problem,
+            });
+            let cause = outcome.as_ref().err().and_then(Problem::cause).map(str::to_owned);
+            let code = outcome.as_ref().err().map(Problem::code);
+            let mut response = match outcome {
+                Ok(response) => response,
+                Err(problem) => match resource {
+                    Some(resource) if problem.code() == Code::MethodNotAllowed => {
+                        other_method(problem, resource, method == Method::OPTIONS, &id)
+                    }
+                    _ => problem.respond(&id),
+                },
+            };
+
+            let headers = response.headers_mut();
+            cors.mark(headers);
+            if let Some(quota) = context.quota() {
+                quota.mark(headers);
+            }
+            headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+            headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+            if let Ok(id) = HeaderValue::from_str(&id) {
+                headers.insert(X_REQUEST_ID, id);
+            }
+            let duration = started.elapsed();
+            // A preflight and `OPTIONS` are no refusals.
+            let code = code.filter(|code| response.status() == code.status());
+            if let Some(metrics) = telemetry::metrics() {
+                metrics.request(method.as_str(), template, response.status().as_str(), duration);
+                if let Some(code) = code {
+                    metrics.refusals(&code.to_string(), 1);
+                }
+            }
+            let (trace_id, span_id) = trace.ids().unzip();
+            macro_rules! log {
+                ($level:ident) => {
+                    tracing::$level!(
+                        target: "todo_api::request",
+                        method = method.as_str(),
+                        route = template.unwrap_or("-"),
+                        status = response.status().as_u16(),
+                        duration_ms = duration.as_secs_f64() * 1e3,
+                        request_id = id,
+                        trace_id = trace_id.map(tracing::field::display),
+                        span_id = span_id.map(tracing::field::display),
+                        user = context.user().map(tracing::field::display),
+                        cause,
+                    )
+                };
+            }
+            let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
+            trace.end(template, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
+            if cause.is_some() {
+                log!(error);
+            } else {
+                log!(info);
+            }
+            Ok(response)
         }
-        let (user, error) = (context.user().map(User::id), code.map(|code| code.to_string()));
-        trace.end(template, response.status().as_u16(), user, error.as_deref(), cause.as_deref());
-        if cause.is_some() {
-            log!(error);
-        } else {
-            log!(info);
-        }
-        Ok(response)
     }
 }
 

@@ -35,8 +35,8 @@ pub struct Cors(Vec<HeaderValue>);
 #[derive(Debug)]
 pub struct Exchange {
     origin: Option<HeaderValue>,
-    preflight: Option<Response>,
-    vary: HeaderValue,
+    /// Whether the method is `OPTIONS`.
+    options: bool,
 }
 
 impl Cors {
@@ -54,25 +54,20 @@ impl Cors {
             (Some(origin), None) if self.0.contains(origin) => Some(origin.clone()),
             _ => None,
         };
-        let options = method == Method::OPTIONS;
-        let asks = options && origin.is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        Exchange {
-            origin,
-            preflight: asks.then(|| permit(request)),
-            vary: if options { VARY_OF_OPTIONS } else { VARY },
-        }
+        Exchange { origin, options: method == Method::OPTIONS }
     }
 }
 
 impl Exchange {
     /// The answer to a preflight of a listed origin. It is the same on every path, so the page can read a 404.
-    pub const fn preflight(&mut self) -> Option<Response> {
-        self.preflight.take()
+    pub fn preflight(&self, request: &HeaderMap) -> Option<Response> {
+        let asks = self.options && self.origin.is_some() && request.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        asks.then(|| permit(request))
     }
 
     /// Adds the CORS headers: `Vary` to every answer, the others only for a listed origin.
     pub fn mark(self, answer: &mut HeaderMap) {
-        answer.insert(header::VARY, self.vary);
+        answer.insert(header::VARY, if self.options { VARY_OF_OPTIONS } else { VARY });
         if let Some(origin) = self.origin {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             answer.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

@@ -233,3 +233,19 @@ fn options_of_the_whole_server_lists_its_methods() {
     let answer = connection.answer(&Method::OPTIONS, "*").unwrap();
     assert_eq!((answer.status, answer.header("allow")), (204, "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"));
 }
+
+#[test]
+fn too_many_or_too_large_headers_are_rejected() {
+    let server = Server::start(Database::Sqlite);
+    // hyper looks at the size only when a part of the headers is still missing.
+    for (count, length, status) in [(100, 1, 200), (101, 1, 431), (3, 30 << 10, 200), (3, 80 << 10, 431)] {
+        let mut connection = Connection::open(&server);
+        let others = format!("X-Padding: {}\r\n{}", "x".repeat(length), "X-Other: 1\r\n".repeat(count - 3));
+        let request = format!("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{others}\r\n");
+        // Fails if the server has rejected the request before its end.
+        drop(connection.0.get_mut().write_all(request.as_bytes()));
+        let mut line = String::new();
+        connection.0.read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{count} headers, {length} bytes: {line}");
+    }
+}

@@ -11,6 +11,7 @@ mod turns;
 mod value;
 
 use std::{
+    pin::pin,
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::Duration,
 };
@@ -164,12 +165,12 @@ impl Postgres {
     /// is not sent: the caller would not learn whether it was made.
     async fn change(&self, subject: Subject<'_>, statement: Bound<'_>, deadline: Instant) -> Result<Outcome, DbError> {
         let latest = deadline.checked_sub(ATTEMPT).unwrap_or(deadline);
-        let turns = timeout_at(latest, self.turns(subject)).await;
+        let turns = timeout_at(latest, pin!(self.turns(subject))).await;
         let waiting = "earlier changes of the same row or user are still waiting for the database";
         let mut turns = Some(turns.map_err(|_| DbError::Unavailable(waiting.to_owned()))?);
         let mut pause = PAUSE;
         loop {
-            let lease = timeout_at(latest, self.pool.lease(turns.take(), deadline)).await;
+            let lease = timeout_at(latest, pin!(self.pool.lease(turns.take(), deadline))).await;
             let mut lease = lease.map_err(|_| no_connection().end())?;
             let failure = match lease.change(statement).await {
                 Ok(outcome) => return Ok(outcome),

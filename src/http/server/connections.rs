@@ -8,7 +8,7 @@
 //! | from | to | when | in |
 //! |---|---|---|---|
 //! | `New`, `Idle` | `Header` | the first bytes of a request arrive | `Timed::poll_read` |
-//! | `Header` (1) | `Serving` | hyper has parsed the headers | `server::answer` |
+//! | `Header` (1) | `Serving` | hyper has parsed the headers | `server::serve` |
 //! | `Serving` | `Answering` | the handler has made its answer | `server::answer` |
 //! | `Answering` | `Idle` | hyper has written the whole answer | `Timed::poll_flush` |
 //! | `New`, `Header`, `Idle` | `Closed` | connections or open files are at their limit | `Connection::close_idle` |

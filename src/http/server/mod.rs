@@ -53,9 +53,9 @@ pub struct Limits {
     pub shutdown_grace: Duration,
 }
 
-/// Maximum size (in bytes) and number of a request's headers.
+/// Maximum size of a request's headers in bytes. hyper also limits their number, to 100: with another limit, it would
+/// move several KiB of memory for each request.
 const HEADER_BYTES: usize = 32 * 1024;
-const HEADERS: usize = 64;
 /// Unsent bytes that the kernel buffers for a connection. If it buffered megabytes, a client that reads slowly would
 /// look like one that does not read at all.
 const KERNEL_BUFFER: u32 = 32 * 1024;
@@ -86,7 +86,7 @@ pub async fn serve<E>(
     }
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.max_buf_size(HEADER_BYTES).max_headers(HEADERS).half_close(true);
+    http.max_buf_size(HEADER_BYTES).half_close(true);
     let mut stopped = pin!(async {
         stop.await;
         sleep(limits.shutdown_delay).await;
@@ -115,7 +115,12 @@ pub async fn serve<E>(
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let addresses = (local.clone(), RemoteAddr(remote.into()));
             let (app, connection) = (app.clone(), own.clone());
-            async move { answer(&*app, request, addresses, &connection, limits.body).await }
+            async move {
+                if !connection.enter(Phase::Serving) {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+                answer(&*app, request, addresses, &connection, limits.body).await
+            }
         });
         let served = graceful.watch(http.serve_connection(stream, service));
         let all = connections.clone();
@@ -136,27 +141,29 @@ pub async fn serve<E>(
 
 /// Answers a request. If the rest of its body cannot be read within the limits, the answer has `Connection: close`:
 /// hyper would parse the rest as the next request.
-async fn answer<E: Endpoint<Output = Response>>(
+///
+/// Not `async`, so that the future does not keep a copy of the request.
+fn answer<E: Endpoint<Output = Response>>(
     app: &E,
     request: hyper::Request<Incoming>,
     (local, remote): (LocalAddr, RemoteAddr),
     connection: &Arc<Connection>,
     time: Duration,
-) -> io::Result<hyper::Response<BoxBody<Bytes, io::Error>>> {
-    if !connection.enter(Phase::Serving) {
-        return Err(io::ErrorKind::ConnectionAborted.into());
-    }
+) -> impl Future<Output = io::Result<hyper::Response<BoxBody<Bytes, io::Error>>>> {
     let (parts, body) = request.into_parts();
     // A client that sent `Expect` may not send the body after a final answer (RFC 9110, section 10.1.1).
     let asks = parts.headers.contains_key(header::EXPECT);
     let body = body::lend(body, connection);
     let request = Request::from_parts(RequestParts::from((parts, local, remote, Scheme::HTTP)), body);
-    let mut response = app.call(request).await.unwrap_or_else(Error::into_response);
-    if let Some(rest) = body::rest(connection)
-        && (asks || response.headers().contains_key(header::CONNECTION) || !body::is_read(rest, time).await)
-    {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    let response = app.call(request);
+    async move {
+        let mut response = response.await.unwrap_or_else(Error::into_response);
+        if let Some(rest) = body::rest(connection)
+            && (asks || response.headers().contains_key(header::CONNECTION) || !body::is_read(rest, time).await)
+        {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        connection.enter(Phase::Answering);
+        Ok(response.into())
     }
-    connection.enter(Phase::Answering);
-    Ok(response.into())
 }

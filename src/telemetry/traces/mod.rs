@@ -159,9 +159,9 @@ impl RequestTrace {
     }
 }
 
-/// The span of a statement or a fetch, if it is exported. It ends when it is dropped.
+/// The span of a statement or a fetch, if it is exported. It ends when it is dropped. Boxed, because futures carry it.
 #[derive(Debug)]
-pub struct ClientSpan(Option<Span>);
+pub struct ClientSpan(Option<Box<Span>>);
 
 impl ClientSpan {
     /// Begins a span within that of the request, if there is one.
@@ -169,7 +169,7 @@ impl ClientSpan {
         let span = TRACES
             .get()
             .map(|Traces { tracer, .. }| tracer.span_builder(name).with_kind(SpanKind::Client).start(tracer));
-        Self(span.filter(Span::is_recording))
+        Self(span.filter(Span::is_recording).map(Box::new))
     }
 
     /// Adds an attribute.

@@ -1,6 +1,9 @@
 //! A lease: a connection that one statement has for itself.
 
-use std::sync::{Arc, atomic::Ordering::Relaxed};
+use std::{
+    pin::pin,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use tokio::{
     runtime::Handle,
@@ -46,7 +49,7 @@ impl Lease {
     pub(in crate::db::postgres) async fn change(&mut self, statement: Bound<'_>) -> Result<Outcome, Failure> {
         tracing::debug!(sql = statement.text(), "run");
         self.busy = true;
-        let Ok(answer) = timeout_at(self.deadline, self.connection.change(statement)).await else {
+        let Ok(answer) = timeout_at(self.deadline, pin!(self.connection.change(statement))).await else {
             self.pool.doubtful.store(true, Relaxed);
             let text = "the database did not answer the change in time".to_owned();
             return Err(if self.connection.is_changing() {
