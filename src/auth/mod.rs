@@ -18,13 +18,19 @@ pub use self::{
 
 /// A user with a verified token. Only [`Verifier`] creates one.
 #[derive(Debug, Clone)]
-pub struct User(Arc<str>);
+pub struct User(Arc<String>);
 
 impl User {
     /// The id: `sub` of the token.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0
+    }
+
+    /// The id, shared. Every task of an answer has it.
+    #[must_use]
+    pub fn shared_id(&self) -> Arc<String> {
+        self.0.clone()
     }
 }
 

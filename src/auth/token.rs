@@ -293,7 +293,7 @@ impl Verifier {
         }
         check_audience(claims.aud, self.audience.as_ref())?;
         check_subject(&sub).map_err(|rule| TokenError::Wrong("sub", rule))?;
-        Ok(Verified { user: User(sub.into()), expires: exp })
+        Ok(Verified { user: User(Arc::new(sub)), expires: exp })
     }
 }
 

@@ -187,7 +187,7 @@ impl TasksApi {
         let user = bearer.user();
         let page = Tasks::of(&self.db, user).list(&list, after).await?;
         let next = page.next.map(|last| format!("<{}>; rel=\"next\"", list.page(&last.encode(&list))));
-        let tasks = page.tasks.into_iter().map(|task| TaskResponse::of(user.id(), task)).collect();
+        let tasks = page.tasks.into_iter().map(|task| TaskResponse::of(user, task)).collect();
         Ok(Listed::Ok(Json(tasks), next, page.total))
     }
 
@@ -218,7 +218,7 @@ impl TasksApi {
         drop(flight);
         let location = format!("/api/tasks/{}", task.id);
         let etag = ETag(task.version);
-        Ok(Created::Created(Json(TaskResponse::of(user.id(), task)), location, etag, replayed))
+        Ok(Created::Created(Json(TaskResponse::of(user, task)), location, etag, replayed))
     }
 
     /// Read a task
@@ -240,7 +240,7 @@ impl TasksApi {
         let etag = ETag(task.version);
         Ok(match known.0 {
             Some(known) if known.knows(task.version) => Found::NotModified(etag, REVALIDATE.to_owned()),
-            _ => Found::Ok(Json(TaskResponse::of(user.id(), task)), etag, REVALIDATE.to_owned()),
+            _ => Found::Ok(Json(TaskResponse::of(user, task)), etag, REVALIDATE.to_owned()),
         })
     }
 
@@ -322,7 +322,7 @@ impl TasksApi {
 impl Changed {
     fn of(owner: &User, task: Task) -> Self {
         let etag = ETag(task.version);
-        Self::Ok(Json(TaskResponse::of(owner.id(), task)), etag)
+        Self::Ok(Json(TaskResponse::of(owner, task)), etag)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The wire types. Their annotations are the contract: the document is derived from them, and validates requests.
 
+use std::sync::Arc;
+
 use poem_openapi::{
     Object,
     types::{Example, MaybeUndefined},
@@ -16,7 +18,7 @@ use super::{
     fields::{Description, Priority, Tags, Title},
     id,
 };
-use crate::timestamp::Timestamp;
+use crate::{auth::User, timestamp::Timestamp};
 
 /// A task to create.
 #[derive(Debug, Object, Deserialize)]
@@ -89,7 +91,7 @@ pub(super) struct TaskResponse {
     #[oai(nullable)]
     pub due_date: Option<Timestamp>,
     /// The owner: whatever `sub` of the token said.
-    pub user_id: String,
+    pub user_id: Arc<String>,
     /// When it was created, in UTC.
     pub created_at: Timestamp,
     /// When it last changed, in UTC.
@@ -98,7 +100,7 @@ pub(super) struct TaskResponse {
 
 impl TaskResponse {
     /// A task of this user.
-    pub(super) fn of(owner: &str, task: entity::Task) -> Self {
+    pub(super) fn of(owner: &User, task: entity::Task) -> Self {
         let entity::Task {
             id,
             title,
@@ -120,7 +122,7 @@ impl TaskResponse {
             priority: priority.into(),
             tags: Tags::from_json(&tags),
             due_date: due_date.map(Into::into),
-            user_id: owner.to_owned(),
+            user_id: owner.shared_id(),
             created_at: created_at.into(),
             updated_at: updated_at.into(),
         }
@@ -227,7 +229,7 @@ impl Example for TaskResponse {
             priority: Priority::High,
             tags: ["shop", "home"].map(str::to_owned).to_vec(),
             due_date: Timestamp::from_micros(EXAMPLE_DUE_DATE),
-            user_id: "alice".to_owned(),
+            user_id: Arc::new("alice".to_owned()),
             created_at,
             updated_at: created_at,
         }

@@ -252,5 +252,10 @@ async fn wait_for_retry(pause: &mut Duration, deadline: Instant) -> bool {
 }
 
 fn decode<R: Row>(outcome: &Outcome) -> Result<Vec<R>, DbError> {
-    outcome.rows.iter().map(|row| R::read(Values::from(row))).collect()
+    // Not `collect`, which knows no minimum number of results, and so grows the vector several times.
+    let mut rows = Vec::with_capacity(outcome.rows.len());
+    for row in &outcome.rows {
+        rows.push(R::read(Values::from(row))?);
+    }
+    Ok(rows)
 }
