@@ -289,6 +289,10 @@ impl Connections {
     /// Gives up the answers that have waited the longest, except the newest, until the rest are within the limit.
     fn give_up_answers(&self, newest: &Connection) {
         let open = self.open();
+        if newest.unsent.load(Relaxed) == 0 {
+            // Another answer began to wait at the same moment, and this one was given up for it.
+            return;
+        }
         let waits = |(connection, _): &&(Arc<Connection>, AbortHandle)| {
             connection.unsent.load(Relaxed) > 0 && !std::ptr::eq(&raw const **connection, newest)
         };
@@ -371,5 +375,25 @@ mod tests {
             }
         });
         assert_eq!(connections.open().all.len(), 5000, "each is being served");
+    }
+    #[tokio::test]
+    async fn of_two_answers_that_begin_to_wait_together_one_stays() {
+        let connections = Arc::new(Connections::new(2, 1, None));
+        let mut both = Vec::new();
+        for _ in 0..2 {
+            let connection = connections.connection();
+            connections.spawn(connection.clone(), connections.permit().await, pending());
+            both.push(connection);
+        }
+        // Both threads have counted their answers, and see that they are over the limit.
+        for connection in &both {
+            connections.unsent.fetch_add(2, Relaxed);
+            connection.unsent.store(2, Relaxed);
+        }
+        for connection in &both {
+            connections.give_up_answers(connection);
+        }
+        let closed = both.iter().filter(|connection| connection.phase().0 == Phase::Closed).count();
+        assert_eq!((closed, connections.unsent.load(Relaxed)), (1, 2));
     }
 }
