@@ -23,6 +23,7 @@ demo: ## Serve with a front end where people can sign up, and print its address
 	@scripts/require cargo cc curl node
 	examples/web/demo
 
+# Many tests do little but wait, so two run for each core.
 .PHONY: test
 test: ## Run all tests; installs missing programs (with apt, as root)
 	@scripts/require buildah cargo cc chromium curl debootstrap dpkg-shlibdeps git haproxy ip kill luacheck node postgres prometheus \
@@ -30,7 +31,7 @@ test: ## Run all tests; installs missing programs (with apt, as root)
 	rm -rf target/traffic
 	$(MAKE) lint
 	api-tests/released/build
-	cargo test
+	RUST_TEST_THREADS=$$(($$(nproc) * 2)) cargo test
 	cargo run --quiet --bin unseen
 	bench/load --smoke --server target/debug/todo-api
 	npm run build --workspace client --workspace examples/web

@@ -8,6 +8,7 @@ export default defineConfig({
     testTimeout: 240_000,
     hookTimeout: 240_000,
     expect: { poll: { timeout: 60_000 } },
-    fileParallelism: false,
+    // Not one for each core: each needs a browser or other large programs.
+    maxWorkers: 2,
   },
 });
