@@ -3,12 +3,12 @@
 use std::{
     fmt::Write,
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     thread,
 };
 
-use crate::{Client, token};
+use crate::{Client, free_port, token};
 
 /// An `HAProxy`. It ends when it is dropped.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Balancer {
     /// A balancer for these ports. It checks `/ready` of each, and adds the address of the client to `X-Forwarded-For`.
     pub fn start(servers: &[u16]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut settings = format!(
             "global\n  maxconn 1000\ndefaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n\
              frontend api\n  bind 127.0.0.1:{port}\n  default_backend servers\n\

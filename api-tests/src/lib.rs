@@ -30,7 +30,7 @@ pub use self::{
     place::Database,
     pooler::Pooler,
     postgres::{Cluster, Frozen, PostgresDatabase, signal},
-    programs::{Version, binary, faults},
+    programs::{Version, binary, faults, free_port},
     prometheus::{Metrics, Prometheus, ask, promtool},
     proxy::Proxy,
     server::Server,

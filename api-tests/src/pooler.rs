@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command},
     thread,
 };
 
-use crate::Cluster;
+use crate::{Cluster, free_port};
 
 /// A `PgBouncer` in transaction mode. It ends when it is dropped.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Pooler {
         let program = String::from_utf8(program.stdout).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let (file, users) = (folder.path().join("pgbouncer.ini"), folder.path().join("users.txt"));
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         fs::write(&users, "\"postgres\" \"\"\n").unwrap();
         fs::write(
             &file,

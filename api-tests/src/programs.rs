@@ -1,10 +1,14 @@
-//! Builds the programs and libraries that the tests run.
+//! Builds the programs and libraries that the tests run, and finds ports for them.
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
-    process::Command,
-    sync::OnceLock,
+    process::{self, Command},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
 };
 
 use crate::Document;
@@ -73,4 +77,17 @@ pub fn faults() -> &'static str {
         fs::rename(new, &library).unwrap();
         library.to_str().unwrap().to_owned()
     })
+}
+
+/// A free port, for a program that cannot choose one itself. It is outside the range from which the system gives ports to
+/// others, so nobody takes it before the program does.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(process::id() * 16 % 12_000).unwrap();
+    loop {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Relaxed) % 12_000) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

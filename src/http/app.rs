@@ -174,7 +174,7 @@ impl Endpoint for App {
                 headers.insert(X_REQUEST_ID, id);
             }
             let duration = started.elapsed();
-            // A preflight and `OPTIONS` are no refusals.
+            // `OPTIONS` is no refusal.
             let code = code.filter(|code| response.status() == code.status());
             if let Some(metrics) = telemetry::metrics() {
                 metrics.request(method.as_str(), template, response.status().as_str(), duration);

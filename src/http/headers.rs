@@ -56,6 +56,7 @@ impl<'a, T: HeaderField> ApiExtractor<'a> for OptionalHeader<T> {
         _: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
+        debug_assert!(T::NAME == *options.name, "the document has another name: {}", options.name);
         let Some(value) = value(request, &T::NAME) else { return Ok(Self(None)) };
         let refuse = |rule| Problem::because(Code::MalformedRequest, format!("the header {} {rule}", options.name));
         Ok(Self(Some(T::parse(&value).map_err(refuse)?)))

@@ -113,7 +113,7 @@ fn connections_to_the_database_are_counted_by_lane_and_state() {
 
 #[test]
 fn refusals_are_counted_by_their_code() {
-    let server = Server::with(Sqlite, &[ON, ("BODY_LIMIT", "100")]);
+    let server = Server::with(Sqlite, &[ON, ("BODY_LIMIT", "100"), ("CORS_ORIGINS", "https://app.example.com")]);
     let (alice, bob) = (server.user("alice"), server.user("bob"));
     let path = alice.post("/api/tasks", &json!({ "title": "x" })).header("location").to_owned();
     let before = Metrics::of(&server);
@@ -127,7 +127,9 @@ fn refusals_are_counted_by_their_code() {
     assert_eq!(alice.post("/health", &json!({})).status, 405);
     assert_eq!(alice.post("/api/tasks", &json!({ "title": "x".repeat(200) })).status, 413);
     assert_eq!(alice.post("/api/tasks", &json!({})).status, 422);
-    // Neither is a refusal.
+    // None of these is a refusal.
+    let preflight = alice.request(Method::OPTIONS, "/nope").header("Origin", "https://app.example.com");
+    assert_eq!(alice.send(preflight.header("Access-Control-Request-Method", "GET")).status, 204);
     assert_eq!(alice.send(alice.request(Method::OPTIONS, "/health")).status, 204);
     assert_eq!(alice.with_header(Method::GET, &path, ("If-None-Match", Some("\"1\"")), None).status, 304);
     let metrics = Metrics::of(&server);

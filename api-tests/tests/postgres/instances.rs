@@ -1,5 +1,4 @@
 use std::{
-    net::TcpListener,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -8,12 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use api_tests::{Balancer, Cluster, End, Method, PostgresDatabase, Server};
+use api_tests::{Balancer, Cluster, End, Method, PostgresDatabase, Server, free_port};
 use serde_json::{Value, json};
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn start(database: &PostgresDatabase, port: u16) -> Server {
     Server::at(database.url(), &[("PORT", &port.to_string()), ("SHUTDOWN_DELAY", "1500ms")])

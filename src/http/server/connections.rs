@@ -255,11 +255,13 @@ impl Connections {
     /// the limit, the server gives up those that have waited the longest.
     pub(super) fn hold(&self, connection: &Connection, size: usize, now: Instant) {
         self.wait_for_client(connection, now);
+        // Under the lock, so that it sees all answers that count, and two at the same moment do not give up each other.
+        let open = self.open();
         // The total first, because `release` subtracts the part from it, and so must see the total as well.
         let unsent = self.unsent.fetch_add(size, Relaxed) + size;
         connection.unsent.store(size, Release);
         if unsent > self.unsent_limit {
-            self.give_up_answers(connection);
+            self.give_up_answers(open, connection);
         }
     }
 
@@ -287,12 +289,7 @@ impl Connections {
     }
 
     /// Gives up the answers that have waited the longest, except the newest, until the rest are within the limit.
-    fn give_up_answers(&self, newest: &Connection) {
-        let open = self.open();
-        if newest.unsent.load(Relaxed) == 0 {
-            // Another answer began to wait at the same moment, and this one was given up for it.
-            return;
-        }
+    fn give_up_answers(&self, open: MutexGuard<'_, Open>, newest: &Connection) {
         let waits = |(connection, _): &&(Arc<Connection>, AbortHandle)| {
             connection.unsent.load(Relaxed) > 0 && !std::ptr::eq(&raw const **connection, newest)
         };
@@ -352,7 +349,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::pending, thread};
+    use std::{future::pending, sync::Barrier, thread};
 
     use super::*;
 
@@ -376,24 +373,33 @@ mod tests {
         });
         assert_eq!(connections.open().all.len(), 5000, "each is being served");
     }
+
     #[tokio::test]
     async fn of_two_answers_that_begin_to_wait_together_one_stays() {
-        let connections = Arc::new(Connections::new(2, 1, None));
-        let mut both = Vec::new();
-        for _ in 0..2 {
-            let connection = connections.connection();
-            connections.spawn(connection.clone(), connections.permit().await, pending());
-            both.push(connection);
+        for _ in 0..200 {
+            let connections = Arc::new(Connections::new(2, 1, None));
+            let mut both = Vec::new();
+            for _ in 0..2 {
+                let connection = connections.connection();
+                connections.spawn(connection.clone(), connections.permit().await, pending());
+                both.push(connection);
+            }
+            let barrier = Barrier::new(3);
+            thread::scope(|scope| {
+                // So that both wait for the lock.
+                let open = connections.open();
+                for connection in &both {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        connections.hold(connection, 2, Instant::now());
+                    });
+                }
+                barrier.wait();
+                (0..10).for_each(|_| thread::yield_now());
+                drop(open);
+            });
+            let closed = both.iter().filter(|connection| connection.phase().0 == Phase::Closed).count();
+            assert_eq!((closed, connections.unsent.load(Relaxed)), (1, 2));
         }
-        // Both threads have counted their answers, and see that they are over the limit.
-        for connection in &both {
-            connections.unsent.fetch_add(2, Relaxed);
-            connection.unsent.store(2, Relaxed);
-        }
-        for connection in &both {
-            connections.give_up_answers(connection);
-        }
-        let closed = both.iter().filter(|connection| connection.phase().0 == Phase::Closed).count();
-        assert_eq!((closed, connections.unsent.load(Relaxed)), (1, 2));
     }
 }

@@ -86,7 +86,7 @@ pub async fn serve<E>(
     }
     let graceful = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.max_buf_size(HEADER_BYTES).half_close(true);
+    http.max_header_size(HEADER_BYTES).max_buf_size(HEADER_BYTES).half_close(true);
     let mut stopped = pin!(async {
         stop.await;
         sleep(limits.shutdown_delay).await;
